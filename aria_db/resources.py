@@ -1,0 +1,19 @@
+"""Where the SQL files and the Alembic revisions are.
+
+In a checkout ``sql/`` and ``migrations/`` stand beside the package; a wheel
+carries them inside it.
+"""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def _directory(name: str) -> Path:
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+SQL = _directory("sql")
+MIGRATIONS = _directory("migrations")
+SAMPLE_CONVERSATIONS = PACKAGE / "data" / "sample_conversations.jsonl"
