@@ -1,0 +1,127 @@
+"""Where the database is: its URL, its schema, and engines for it.
+
+The database is, in this order, an explicit URL, ``DATABASE_URL``, what libpq's
+``PG*`` variables name, or the embedded PostgreSQL of :mod:`aria_db.embedded`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from aria_db.errors import InvalidConfiguration
+
+DEFAULT_SCHEMA = "public"
+
+# The libpq variables that say where a database is; PGUSER or PGPASSWORD alone do not.
+_LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database and the schema in it that this package uses.
+
+    :param url: its URL, for the driver psycopg.
+    :param schema: the schema of the tables and functions; None for whatever the
+        search path of the role says.
+    """
+
+    url: sa.URL
+    schema: str | None = None
+
+    def engine(self, **options: Any) -> sa.Engine:
+        """Return an engine whose connections find names in the schema.
+
+        :param options: passed to :func:`sqlalchemy.create_engine`.
+        """
+        return sa.create_engine(self.url, connect_args=self._connect_args(), **options)
+
+    def async_engine(self, **options: Any) -> AsyncEngine:
+        """Return an asynchronous engine whose connections find names in the schema.
+
+        :param options: passed to :func:`sqlalchemy.ext.asyncio.create_async_engine`.
+        """
+        return create_async_engine(self.url, connect_args=self._connect_args(), **options)
+
+    def libpq_url(self) -> str:
+        """Return the URL, password included, in the form that ``psql`` takes."""
+        url = self.url.set(drivername="postgresql")
+        if self.schema is not None:
+            url = url.update_query_dict({"options": self._connect_args()["options"]})
+        return url.render_as_string(hide_password=False)
+
+    def _connect_args(self) -> dict[str, str]:
+        if self.schema is None:
+            return {}
+        # libpq splits the options at spaces, and unescapes backslashes.
+        path = '"{}",public'.format(self.schema.replace('"', '""'))
+        setting = "-csearch_path=" + path.replace("\\", "\\\\").replace(" ", "\\ ")
+        given = self.url.query.get("options") or os.environ.get("PGOPTIONS", "")
+        return {"options": f"{given} {setting}".strip()}
+
+
+def parse_url(text: str) -> sa.URL:
+    """Return a URL for the driver psycopg from what people write.
+
+    :param text: ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
+    :raises InvalidConfiguration: it is no URL, or names another database or driver.
+    """
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise InvalidConfiguration(
+            "the database URL cannot be read",
+            hint="Write it as postgresql://user:password@host:5432/database.",
+        ) from error
+    if url.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        raise InvalidConfiguration(
+            f"the database URL begins with {url.drivername}://",
+            hint="aria-db works with PostgreSQL through psycopg 3: postgresql://…",
+        )
+    return url.set(drivername="postgresql+psycopg")
+
+
+def configured_url() -> sa.URL | None:
+    """Return the URL that the environment names, or None if it names none.
+
+    :raises InvalidConfiguration: ``DATABASE_URL`` cannot be read.
+    """
+    if text := os.environ.get("DATABASE_URL"):
+        return parse_url(text)
+    if any(os.environ.get(variable) for variable in _LIBPQ_PLACES):
+        return sa.URL.create("postgresql+psycopg")
+    return None
+
+
+def configured_schema() -> str | None:
+    """Return ``ARIA_DB_SCHEMA``, or None if it is not set."""
+    return os.environ.get("ARIA_DB_SCHEMA") or None
+
+
+@contextmanager
+def opened(url: sa.URL | None = None, schema: str | None = None) -> Iterator[Database]:
+    """Give the database to work with; an embedded one runs meanwhile.
+
+    :param url: the database; by default the one that the environment names, or
+        else the embedded one.
+    :param schema: the schema; by default ``ARIA_DB_SCHEMA``.
+    :raises InvalidConfiguration: the environment's URL cannot be read.
+    :raises aria_db.embedded.EmbeddedUnavailable: none is configured and the
+        embedded one cannot run.
+    """
+    url = url or configured_url()
+    schema = schema or configured_schema()
+    if url is not None:
+        yield Database(url, schema)
+        return
+    # An optional part of the package: imported where it is needed.
+    from aria_db import embedded
+
+    with embedded.start() as server:
+        yield Database(server.url(), schema)

@@ -1,0 +1,151 @@
+"""One exception per error that the SQL functions raise, and their common causes.
+
+PostgreSQL sends a SQLSTATE, a message and often a HINT. :func:`translated` turns
+what SQLAlchemy makes of them into one of these, with all three kept::
+
+    try:
+        with translated():
+            row = session.execute(functions.archive_session(session_id)).one_or_none()
+    except SessionConflict as error:
+        print(error.message, error.hint)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+
+class AriaError(Exception):
+    """What every error of this package is.
+
+    :param message: what is wrong, naming the thing.
+    :param sqlstate: PostgreSQL's code for it, if it came from there.
+    :param detail: PostgreSQL's DETAIL, if any.
+    :param hint: what to do about it, if known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sqlstate: str | None = None,
+        detail: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.sqlstate = sqlstate
+        self.detail = detail
+        self.hint = hint
+
+
+class InvalidConfiguration(AriaError):
+    """The settings of this package cannot be used."""
+
+
+class DatabaseError(AriaError):
+    """An error that PostgreSQL reported and that has no class of its own."""
+
+    default_hint: ClassVar[str | None] = None
+
+
+class SessionConflict(DatabaseError):
+    """AR001: the session is in both places with different rows; nothing moved."""
+
+
+class ColumnDrift(DatabaseError):
+    """AR002: a column would not be archived faithfully; nothing moved."""
+
+
+class InvalidArgument(DatabaseError):
+    """22023: an argument of a function is out of its range; nothing was done."""
+
+
+class PermissionDenied(DatabaseError):
+    """42501: the role may not call the function or read the view."""
+
+    default_hint = (
+        "Connect as a role that may, or let the owner GRANT EXECUTE on the function "
+        "(SELECT on the view)."
+    )
+
+
+class NotUpgraded(DatabaseError):
+    """42883, 42P01, 3F000: a function, table or schema of this package is not there."""
+
+    default_hint = (
+        "Run `aria-db upgrade`; if it is installed in a schema of its own, set ARIA_DB_SCHEMA."
+    )
+
+
+class Retryable(DatabaseError):
+    """40001, 40P01, 55P03: the work collided with other work; try again."""
+
+    default_hint = "Nothing was done. Try again."
+
+
+class DatabaseUnavailable(DatabaseError):
+    """08xxx, 57Pxx, 53300 or no answer at all: the database cannot be reached."""
+
+    default_hint = "Check that PostgreSQL runs and that DATABASE_URL (or PGHOST, ...) names it."
+
+
+_BY_SQLSTATE: dict[str, type[DatabaseError]] = {
+    "AR001": SessionConflict,
+    "AR002": ColumnDrift,
+    "22023": InvalidArgument,
+    "42501": PermissionDenied,
+    "42883": NotUpgraded,
+    "42P01": NotUpgraded,
+    "3F000": NotUpgraded,
+    "40001": Retryable,
+    "40P01": Retryable,
+    "55P03": Retryable,
+    "53300": DatabaseUnavailable,
+    "57P01": DatabaseUnavailable,
+    "57P02": DatabaseUnavailable,
+    "57P03": DatabaseUnavailable,
+}
+
+
+def from_dbapi(error: DBAPIError) -> DatabaseError:
+    """Return the exception of this package for an error that SQLAlchemy raised.
+
+    :param error: what SQLAlchemy raised; ``error.orig`` is psycopg's.
+    """
+    original = error.orig
+    if not isinstance(original, psycopg.Error):
+        return DatabaseError(str(original))
+    sqlstate = original.sqlstate
+    diagnostic = original.diag
+    if sqlstate in _BY_SQLSTATE:
+        kind = _BY_SQLSTATE[sqlstate]
+    elif isinstance(original, psycopg.OperationalError) and (
+        sqlstate is None or sqlstate.startswith("08")
+    ):
+        kind = DatabaseUnavailable
+    else:
+        kind = DatabaseError
+    return kind(
+        diagnostic.message_primary or str(original),
+        sqlstate=sqlstate,
+        detail=diagnostic.message_detail,
+        hint=diagnostic.message_hint or kind.default_hint,
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the exceptions of this package instead of SQLAlchemy's.
+
+    :raises DatabaseError: or the subclass for the SQLSTATE.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise from_dbapi(error) from error

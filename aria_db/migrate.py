@@ -1,0 +1,93 @@
+"""Run the revisions from a program: what the CLI and the health check call.
+
+``alembic`` itself does the same from a checkout; this needs only the wheel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from aria_db import resources
+from aria_db.database import DEFAULT_SCHEMA
+
+# The application has an alembic_version of its own in the same database.
+VERSION_TABLE = "aria_db_version"
+
+
+@dataclass(frozen=True)
+class Status:
+    """Which revision a database is at, and which is the newest.
+
+    :param current: the database's revision; None if it has none.
+    :param newest: the newest revision that this package carries.
+    """
+
+    current: str | None
+    newest: str
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether there is nothing to upgrade."""
+        return self.current == self.newest
+
+
+def config(connection: sa.Connection | None = None, schema: str | None = None) -> Config:
+    """Return Alembic's configuration for the revisions of this package.
+
+    :param connection: the connection to run on; by default ``migrations/env.py``
+        connects to the configured database.
+    :param schema: the schema to install into; by default ``ARIA_DB_SCHEMA`` or public.
+    """
+    configuration = Config()
+    configuration.set_main_option("script_location", str(resources.MIGRATIONS).replace("%", "%%"))
+    configuration.set_main_option("path_separator", "os")
+    configuration.attributes["connection"] = connection
+    configuration.attributes["schema"] = schema
+    return configuration
+
+
+def upgrade(connection: sa.Connection, schema: str | None = None, revision: str = "head") -> None:
+    """Upgrade a database; at the newest revision this changes nothing.
+
+    :param connection: a connection to the database, as a role that may create.
+    :param schema: the schema to install into.
+    :param revision: the revision to upgrade to.
+    :raises alembic.util.CommandError: there is no such revision.
+    """
+    command.upgrade(config(connection, schema), revision)
+
+
+def downgrade(connection: sa.Connection, revision: str, schema: str | None = None) -> None:
+    """Downgrade a database. Tables that hold rows are not dropped: it refuses.
+
+    :param connection: a connection to the database, as the owner of the objects.
+    :param revision: the revision to go back to, or ``base``.
+    :param schema: the schema it is installed in.
+    :raises alembic.util.CommandError: there is no such revision.
+    """
+    command.downgrade(config(connection, schema), revision)
+
+
+def status(connection: sa.Connection, schema: str | None = None) -> Status:
+    """Return the revision of a database and the newest one.
+
+    :param connection: a connection to the database.
+    :param schema: the schema it is installed in.
+    """
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "version_table": VERSION_TABLE,
+            "version_table_schema": schema or DEFAULT_SCHEMA,
+        },
+    )
+    newest = ScriptDirectory.from_config(config()).get_current_head()
+    if newest is None:
+        raise RuntimeError(f"{resources.MIGRATIONS} holds no revision: the installation is broken")
+    return Status(context.get_current_revision(), newest)

@@ -1,0 +1,173 @@
+"""The chat tables, their archives and the views, as ORM classes.
+
+The four tables belong to the application; the first revision creates them where
+they are absent. Programs read the archive through these classes and write to it
+through :mod:`aria_db.functions` alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    DateTime,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    String,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# The names that PostgreSQL itself gives, so that tables which the application
+# made and tables which the first revision made have the same ones.
+NAMING_CONVENTION = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+
+TYPES = {
+    datetime: DateTime(timezone=True),
+    Decimal: Numeric(10, 6),
+    dict[str, Any]: JSONB(none_as_null=True),
+    float: Double(),
+    str: Text(),
+}
+
+
+class Base(DeclarativeBase):
+    """Tables; what Alembic compares a database with."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = TYPES
+
+
+class ViewBase(DeclarativeBase):
+    """Views; apart from the tables, so that nothing tries to create them."""
+
+    metadata = MetaData()
+    type_annotation_map = TYPES
+
+
+class SessionColumns:
+    """The columns of a session, wherever it is."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
+    agent_id: Mapped[str] = mapped_column(String(100), server_default="aria")
+    session_type: Mapped[str] = mapped_column(String(50), server_default="interactive")
+    title: Mapped[str | None] = mapped_column(String(500))
+    system_prompt: Mapped[str | None]
+    model: Mapped[str | None] = mapped_column(String(200))
+    temperature: Mapped[float | None] = mapped_column(server_default=text("0.7"))
+    max_tokens: Mapped[int | None] = mapped_column(server_default=text("4096"))
+    context_window: Mapped[int | None] = mapped_column(server_default=text("50"))
+    status: Mapped[str] = mapped_column(String(20), server_default="active")
+    message_count: Mapped[int | None] = mapped_column(server_default=text("0"))
+    total_tokens: Mapped[int | None] = mapped_column(server_default=text("0"))
+    total_cost: Mapped[Decimal | None] = mapped_column(server_default=text("0"))
+    metadata_json: Mapped[dict[str, Any] | None] = mapped_column(
+        "metadata", server_default=text("'{}'")
+    )
+    created_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+
+
+class MessageColumns:
+    """The columns of a message, wherever it is."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
+    session_id: Mapped[UUID] = mapped_column(primary_key=True)
+    agent_id: Mapped[str | None] = mapped_column(String(100))
+    role: Mapped[str] = mapped_column(String(20))
+    content: Mapped[str]
+    thinking: Mapped[str | None]
+    tool_calls: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    tool_results: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    model: Mapped[str | None] = mapped_column(String(200))
+    tokens_input: Mapped[int | None]
+    tokens_output: Mapped[int | None]
+    cost: Mapped[Decimal | None]
+    latency_ms: Mapped[int | None]
+    metadata_json: Mapped[dict[str, Any] | None] = mapped_column(
+        "metadata", server_default=text("'{}'")
+    )
+    created_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+
+
+class ArchivedColumns:
+    """What an archive adds, before the columns of the live table."""
+
+    archived_at: Mapped[datetime] = mapped_column(sort_order=-1)
+
+
+class EngineChatSession(SessionColumns, Base):
+    """A live session."""
+
+    __tablename__ = "engine_chat_sessions"
+    __table_args__ = (Index(None, "updated_at", "id"),)
+
+
+class EngineChatMessage(MessageColumns, Base):
+    """A message of a live session. Read in the order (created_at, id)."""
+
+    __tablename__ = "engine_chat_messages"
+    __table_args__ = (
+        # Reads go by session, and so does a distributed table.
+        PrimaryKeyConstraint("session_id", "id"),
+        ForeignKeyConstraint(["session_id"], [EngineChatSession.id], ondelete="CASCADE"),
+    )
+
+
+class EngineChatSessionArchive(ArchivedColumns, SessionColumns, Base):
+    """An archived session. Written by the SQL function ``archive_sessions`` alone."""
+
+    __tablename__ = "engine_chat_session_archive"
+    __table_args__ = (Index(None, "archived_at", "id"),)
+
+
+class EngineChatMessageArchive(ArchivedColumns, MessageColumns, Base):
+    """A message of an archived session.
+
+    No foreign key and no index but the primary key: on PostgreSQL 18 a second
+    index in random order was measured to halve the speed of a prune.
+    """
+
+    __tablename__ = "engine_chat_message_archive"
+    __table_args__ = (PrimaryKeyConstraint("session_id", "id"),)
+
+
+# A row is archived as it was: its archive has no defaults to add.
+for _archive in ("engine_chat_session_archive", "engine_chat_message_archive"):
+    for _column in Base.metadata.tables[_archive].columns:
+        _column.server_default = None
+
+
+class EngineChatSessionList(SessionColumns, ViewBase):
+    """Live sessions without those that the old endpoint soft-deleted."""
+
+    __tablename__ = "engine_chat_session_list"
+
+
+class EngineChatSessionArchiveList(ArchivedColumns, SessionColumns, ViewBase):
+    """Archived sessions."""
+
+    __tablename__ = "engine_chat_session_archive_list"
+
+
+class EngineChatSessionAll(SessionColumns, ViewBase):
+    """Every session, live and archived, in one snapshot."""
+
+    __tablename__ = "engine_chat_session_all"
+
+    archived_at: Mapped[datetime | None] = mapped_column(sort_order=-1)

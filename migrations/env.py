@@ -1,0 +1,87 @@
+"""How Alembic runs the revisions: against which database, in which schema.
+
+Everything happens in one transaction, so that a failing revision leaves the
+database as it was.
+"""
+
+from contextlib import ExitStack
+from logging.config import fileConfig
+
+import sqlalchemy as sa
+from alembic import context
+from sqlalchemy.schema import CreateSchema
+
+import aria_db.sql_objects  # noqa: F401 (registers the operations that the revisions use)
+from aria_db import database, migrate, models
+
+# A revision waits this long for a lock behind traffic, and then gives up and
+# leaves everything as it was. Traffic queues behind a waiting ALTER TABLE.
+LOCK_TIMEOUT = "5s"
+
+# Two deploys at once take turns: any constant that nobody else uses.
+ADVISORY_LOCK = 0x41524941_44420001
+
+config = context.config
+if config.config_file_name is not None and config.attributes.get("configure_logging", True):
+    fileConfig(config.config_file_name, disable_existing_loggers=False)
+
+schema = (
+    context.get_x_argument(as_dictionary=True).get("schema")
+    or config.attributes.get("schema")
+    or database.configured_schema()
+    or database.DEFAULT_SCHEMA
+)
+
+OPTIONS = {
+    "target_metadata": models.Base.metadata,
+    "version_table": migrate.VERSION_TABLE,
+    "version_table_schema": schema,
+    # The application has tables of its own in the same schema.
+    "include_name": lambda name, kind, _: kind != "table" or name in models.Base.metadata.tables,
+    # A table's comment is a note of revision 0001, and no part of the model.
+    "autogenerate_plugins": ["alembic.autogenerate.*", "~alembic.autogenerate.comments"],
+}
+
+
+def run_revisions(schema_exists: bool) -> None:
+    """Run what Alembic was asked for, in the target schema and in one transaction."""
+    quoted = sa.sql.compiler.IdentifierPreparer(sa.dialects.postgresql.dialect()).quote(schema)
+    with context.begin_transaction():
+        context.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        context.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+        if not schema_exists:
+            context.execute(CreateSchema(schema, if_not_exists=True))
+        # pg_temp last: functions and views pin this path, and a caller's temporary
+        # table must not stand before the real one.
+        context.execute(f"SET LOCAL search_path = {quoted}, pg_temp")
+        context.run_migrations()
+
+
+def run_offline() -> None:
+    """Write the SQL script."""
+    context.configure(
+        dialect_name="postgresql",
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+        **OPTIONS,
+    )
+    run_revisions(schema_exists=schema == database.DEFAULT_SCHEMA)
+
+
+def run_online() -> None:
+    """Run against the caller's connection, or else against the configured database."""
+    with ExitStack() as stack:
+        connectable = config.attributes.get("connection")
+        if connectable is None:
+            connectable = stack.enter_context(database.opened(schema=schema)).engine()
+            stack.callback(connectable.dispose)
+        if isinstance(connectable, sa.Engine):
+            connectable = stack.enter_context(connectable.connect())
+        context.configure(connection=connectable, **OPTIONS)
+        run_revisions(schema_exists=sa.inspect(connectable).has_schema(schema))
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    run_online()
