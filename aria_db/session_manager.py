@@ -1,0 +1,536 @@
+"""NativeSessionManager: the engine's session calls over models and functions.
+
+Thin on purpose: a method is one statement or two in one transaction. What moves
+between the live tables and the archive is moved by the SQL functions; no method
+copies or deletes rows for that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from aria_db import functions
+from aria_db.errors import translated
+from aria_db.models import (
+    Base,
+    EngineChatMessage,
+    EngineChatMessageArchive,
+    EngineChatSession,
+    EngineChatSessionArchive,
+    EngineChatSessionArchiveList,
+    EngineChatSessionList,
+)
+
+SortKey = Literal["created_at", "updated_at", "title"]
+
+SOFT_DELETED = "archived"
+"""The status that the old endpoint gave a session instead of archiving it."""
+
+
+@dataclass(frozen=True)
+class Archived:
+    """What archiving a session did.
+
+    :param id: the session.
+    :param archived_at: when it was archived, the first time.
+    :param message_count: its messages in the archive.
+    :param newly_archived: False if it was archived before this call.
+    """
+
+    id: UUID
+    archived_at: datetime
+    message_count: int
+    newly_archived: bool
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What restoring a session did.
+
+    :param id: the session.
+    :param restored_at: when; None if it was live already.
+    :param message_count: its live messages.
+    :param newly_restored: False if it was live already.
+    """
+
+    id: UUID
+    restored_at: datetime | None
+    message_count: int
+    newly_restored: bool
+
+
+@dataclass(frozen=True)
+class Stats:
+    """How much there is, counted in one snapshot.
+
+    :param live_sessions: sessions of the main list.
+    :param soft_deleted_sessions: live ones that the old endpoint only flagged.
+    :param archived_sessions: sessions in the archive.
+    :param live_messages: messages of all live sessions, the soft-deleted included.
+    :param archived_messages: messages in the archive.
+    :param by_type: sessions of the main list, per session_type.
+    :param by_status: all live sessions, per status.
+    """
+
+    live_sessions: int
+    soft_deleted_sessions: int
+    archived_sessions: int
+    live_messages: int
+    archived_messages: int
+    by_type: dict[str, int]
+    by_status: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SessionFilters:
+    """Which sessions a list shows; None and an empty search leave it open.
+
+    :param agent_id: only this agent's.
+    :param session_type: only of this type.
+    :param search: only those whose title or messages contain this text, in upper
+        or lower case.
+    :param date_from: only those created at this time or later.
+    :param date_to: only those created before this time.
+    """
+
+    agent_id: str | None = None
+    session_type: str | None = None
+    search: str | None = None
+    date_from: datetime | None = None
+    date_to: datetime | None = None
+
+
+ListedSession = TypeVar("ListedSession", EngineChatSessionList, EngineChatSessionArchiveList)
+MessageRow = TypeVar("MessageRow", EngineChatMessage, EngineChatMessageArchive)
+
+
+@dataclass(frozen=True)
+class Page(Generic[ListedSession]):
+    """A part of a list.
+
+    :param sessions: the sessions of this page, in the order that was asked for.
+    :param total: how many sessions the whole list has.
+    :param limit: how many this page may hold.
+    :param offset: how many stand before it.
+    """
+
+    sessions: Sequence[ListedSession]
+    total: int
+    limit: int
+    offset: int
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another page follows."""
+        return self.offset + len(self.sessions) < self.total
+
+
+class NativeSessionManager:
+    """Sessions and messages of the chat engine, live and archived.
+
+    Every method runs in a transaction of its own and raises the exceptions of
+    :mod:`aria_db.errors`. One manager serves any number of tasks.
+
+    :param engine: an asynchronous engine whose connections find the tables, for
+        example ``Database(url, schema).async_engine()``.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        with translated():
+            async with self._sessions.begin() as session:
+                yield session
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[AsyncSession]:
+        """Begin a transaction whose statements all see the same moment."""
+        async with self._transaction() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+
+    # Live sessions
+
+    async def create_session(
+        self,
+        *,
+        id: UUID | None = None,  # noqa: A002 (the column's name)
+        agent_id: str = "aria",
+        session_type: str = "interactive",
+        title: str | None = None,
+        system_prompt: str | None = None,
+        model: str | None = None,
+        temperature: float | None = 0.7,
+        max_tokens: int | None = 4096,
+        context_window: int | None = 50,
+        metadata: dict[str, Any] | None = None,
+    ) -> EngineChatSession:
+        """Create a live session.
+
+        :param id: its id; by default PostgreSQL makes one.
+        :param agent_id: the agent it talks with, at most 100 characters.
+        :param session_type: for example interactive, chat, roundtable or cron, at
+            most 50 characters.
+        :param title: at most 500 characters.
+        :param system_prompt: the system prompt.
+        :param model: the language model's name, at most 200 characters.
+        :param temperature: the model's temperature.
+        :param max_tokens: the longest answer, in tokens.
+        :param context_window: how many messages the model is shown.
+        :param metadata: anything else that JSON can hold.
+        :return: the session as it was stored.
+        """
+        created = EngineChatSession(
+            agent_id=agent_id,
+            session_type=session_type,
+            title=title,
+            system_prompt=system_prompt,
+            model=model,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            context_window=context_window,
+            metadata_json=metadata or {},
+        )
+        if id is not None:
+            created.id = id
+        async with self._transaction() as session:
+            session.add(created)
+            await session.flush()
+            await session.refresh(created)
+        return created
+
+    async def get_session(self, session_id: UUID) -> EngineChatSession | None:
+        """Return a live session, soft-deleted ones included; None if there is none."""
+        async with self._transaction() as session:
+            return await session.get(EngineChatSession, session_id)
+
+    async def list_sessions(
+        self,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        filters: SessionFilters = SessionFilters(),
+        sort: SortKey = "updated_at",
+        descending: bool = True,
+    ) -> Page[EngineChatSessionList]:
+        """List live sessions; those that the old endpoint soft-deleted are not shown.
+
+        :param limit: how many to return at most.
+        :param offset: how many to pass over.
+        :param filters: which ones; by default all.
+        :param sort: the column to sort by; equal ones are in the order of their ids.
+        :param descending: whether the greatest comes first.
+        """
+        listed = EngineChatSessionList
+        conditions = _conditions(listed, EngineChatMessage, filters)
+        order = (getattr(listed, sort), listed.id)
+        return await self._page(
+            select(listed)
+            .where(*conditions)
+            .order_by(*(key.desc() if descending else key for key in order)),
+            limit,
+            offset,
+        )
+
+    async def end_session(self, session_id: UUID) -> EngineChatSession | None:
+        """End a live session. Ending it twice keeps the first ``ended_at``.
+
+        :return: the session; None if there is no such one in the main list.
+        """
+        async with self._transaction() as session:
+            ended = await session.scalars(
+                update(EngineChatSession)
+                .where(EngineChatSession.id == session_id, EngineChatSession.status != SOFT_DELETED)
+                .values(
+                    status="ended",
+                    ended_at=func.coalesce(EngineChatSession.ended_at, func.now()),
+                    updated_at=func.now(),
+                )
+                .returning(EngineChatSession)
+            )
+            return ended.one_or_none()
+
+    async def delete_session(self, session_id: UUID) -> bool:
+        """Delete a live session and its messages for good. The archive is not touched.
+
+        :return: whether there was such a session.
+        """
+        async with self._transaction() as session:
+            deleted = await session.scalars(
+                delete(EngineChatSession)
+                .where(EngineChatSession.id == session_id)
+                .returning(EngineChatSession.id)
+            )
+            return deleted.one_or_none() is not None
+
+    # Messages
+
+    async def add_message(
+        self,
+        session_id: UUID,
+        role: str,
+        content: str,
+        *,
+        agent_id: str | None = None,
+        thinking: str | None = None,
+        tool_calls: Any | None = None,
+        tool_results: Any | None = None,
+        model: str | None = None,
+        tokens_input: int | None = None,
+        tokens_output: int | None = None,
+        cost: Decimal | None = None,
+        latency_ms: int | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> EngineChatMessage | None:
+        """Add a message to a live session, and its figures to the session's.
+
+        :param session_id: the session.
+        :param role: who speaks, for example user, assistant, system or tool; at most
+            20 characters.
+        :param content: the text.
+        :param agent_id: which agent speaks, at most 100 characters.
+        :param thinking: the model's reasoning.
+        :param tool_calls: the calls, as JSON.
+        :param tool_results: their results, as JSON.
+        :param model: the language model's name.
+        :param tokens_input: tokens read.
+        :param tokens_output: tokens written.
+        :param cost: in the currency of ``total_cost``.
+        :param latency_ms: how long the answer took, in milliseconds.
+        :param metadata: anything else that JSON can hold.
+        :return: the message as it was stored; None if there is no such live session.
+        """
+        message = EngineChatMessage(
+            session_id=session_id,
+            agent_id=agent_id,
+            role=role,
+            content=content,
+            thinking=thinking,
+            tool_calls=tool_calls,
+            tool_results=tool_results,
+            model=model,
+            tokens_input=tokens_input,
+            tokens_output=tokens_output,
+            cost=cost,
+            latency_ms=latency_ms,
+            metadata_json=metadata or {},
+        )
+        totals = EngineChatSession
+        async with self._transaction() as session:
+            # The session's row first: an archive_session either comes before and
+            # leaves nothing to update, or waits for the message. Under this lock the
+            # clock also gives the messages of a session the order of their commits.
+            locked = await session.scalars(
+                update(totals)
+                .where(totals.id == session_id)
+                .values(
+                    message_count=func.coalesce(totals.message_count, 0) + 1,
+                    total_tokens=func.coalesce(totals.total_tokens, 0)
+                    + (tokens_input or 0)
+                    + (tokens_output or 0),
+                    total_cost=func.coalesce(totals.total_cost, 0) + (cost or 0),
+                    updated_at=func.now(),
+                )
+                .returning(totals.id)
+                .execution_options(synchronize_session=False)
+            )
+            if locked.one_or_none() is None:
+                return None
+            message.created_at = func.clock_timestamp()
+            session.add(message)
+            await session.flush()
+            await session.refresh(message)
+        return message
+
+    async def get_messages(
+        self, session_id: UUID, *, limit: int | None = None, offset: int = 0
+    ) -> Sequence[EngineChatMessage] | None:
+        """Return the messages of a live session, oldest first.
+
+        :param session_id: the session.
+        :param limit: how many to return at most; None for all.
+        :param offset: how many to pass over.
+        :return: the messages; None if there is no such live session.
+        """
+        return await self._transcript(
+            EngineChatSession, EngineChatMessage, session_id, limit, offset
+        )
+
+    # The archive
+
+    async def archive_session(self, session_id: UUID) -> Archived | None:
+        """Archive a session with all its messages. Safe to repeat.
+
+        :return: what was done, also if it was archived before; None if there is no
+            such session.
+        :raises aria_db.errors.SessionConflict: it is live and archived, with
+            different rows; nothing was moved.
+        :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
+        """
+        async with self._transaction() as session:
+            row = (await session.execute(functions.archive_session(session_id))).one_or_none()
+        return None if row is None else Archived(*row)
+
+    async def archive_sessions(self, session_ids: Iterable[UUID]) -> list[Archived]:
+        """Archive several sessions: all of them, or none and an exception.
+
+        :return: what was done, for each session that exists.
+        :raises aria_db.errors.SessionConflict: as :meth:`archive_session`.
+        :raises aria_db.errors.ColumnDrift: as :meth:`archive_session`.
+        """
+        async with self._transaction() as session:
+            rows = await session.execute(functions.archive_sessions(session_ids))
+            return [Archived(*row) for row in rows]
+
+    async def restore_session(self, session_id: UUID) -> Restored | None:
+        """Bring an archived session and all its messages back. Safe to repeat.
+
+        :return: what was done, also if it was live already; None if there is no such
+            session.
+        :raises aria_db.errors.SessionConflict: its id, or that of one of its
+            messages, is live as well; nothing was moved.
+        :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
+        """
+        async with self._transaction() as session:
+            row = (await session.execute(functions.restore_session(session_id))).one_or_none()
+        return None if row is None else Restored(*row)
+
+    async def list_archived_sessions(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        *,
+        filters: SessionFilters = SessionFilters(),
+    ) -> Page[EngineChatSessionArchiveList]:
+        """List archived sessions, newest archived first.
+
+        :param limit: how many to return at most.
+        :param offset: how many to pass over.
+        :param filters: which ones; by default all.
+        """
+        listed = EngineChatSessionArchiveList
+        conditions = _conditions(listed, EngineChatMessageArchive, filters)
+        return await self._page(
+            select(listed).where(*conditions).order_by(listed.archived_at.desc(), listed.id.desc()),
+            limit,
+            offset,
+        )
+
+    async def get_archived_session(self, session_id: UUID) -> EngineChatSessionArchive | None:
+        """Return an archived session; None if there is none."""
+        async with self._transaction() as session:
+            return await session.get(EngineChatSessionArchive, session_id)
+
+    async def get_archived_messages(
+        self, session_id: UUID, *, limit: int | None = None, offset: int = 0
+    ) -> Sequence[EngineChatMessageArchive] | None:
+        """Return the transcript of an archived session, oldest message first.
+
+        :param session_id: the session.
+        :param limit: how many to return at most; None for all.
+        :param offset: how many to pass over.
+        :return: the messages; None if there is no such archived session.
+        """
+        return await self._transcript(
+            EngineChatSessionArchive, EngineChatMessageArchive, session_id, limit, offset
+        )
+
+    async def get_stats(self) -> Stats:
+        """Count sessions and messages, live and archived."""
+        live = EngineChatSession
+
+        def count(entity: type[Base]) -> Select[int]:
+            return select(func.count()).select_from(entity)
+
+        async with self._snapshot() as session:
+            rows = await session.execute(
+                select(live.session_type, live.status, func.count()).group_by(
+                    live.session_type, live.status
+                )
+            )
+            archived_sessions = await session.scalar(count(EngineChatSessionArchive))
+            live_messages = await session.scalar(count(EngineChatMessage))
+            archived_messages = await session.scalar(count(EngineChatMessageArchive))
+        by_type: Counter[str] = Counter()
+        by_status: Counter[str] = Counter()
+        for session_type, status, sessions in rows:
+            by_status[status] += sessions
+            if status != SOFT_DELETED:
+                by_type[session_type] += sessions
+        return Stats(
+            live_sessions=by_type.total(),
+            soft_deleted_sessions=by_status[SOFT_DELETED],
+            archived_sessions=archived_sessions or 0,
+            live_messages=live_messages or 0,
+            archived_messages=archived_messages or 0,
+            by_type=dict(by_type),
+            by_status=dict(by_status),
+        )
+
+    # What the lists and the transcripts have in common
+
+    async def _page(
+        self, statement: Select[ListedSession], limit: int, offset: int
+    ) -> Page[ListedSession]:
+        async with self._snapshot() as session:
+            total = await session.scalar(
+                select(func.count()).select_from(statement.order_by(None).subquery())
+            )
+            sessions = await session.scalars(statement.limit(limit).offset(offset))
+            return Page(sessions.all(), total or 0, limit, offset)
+
+    async def _transcript(
+        self,
+        session_class: type[EngineChatSession | EngineChatSessionArchive],
+        message_class: type[MessageRow],
+        session_id: UUID,
+        limit: int | None,
+        offset: int,
+    ) -> Sequence[MessageRow] | None:
+        async with self._snapshot() as session:
+            if await session.get(session_class, session_id) is None:
+                return None
+            messages = await session.scalars(
+                select(message_class)
+                .where(message_class.session_id == session_id)
+                .order_by(message_class.created_at, message_class.id)
+                .limit(limit)
+                .offset(offset)
+            )
+            return messages.all()
+
+
+def _conditions(
+    listed: type[EngineChatSessionList | EngineChatSessionArchiveList],
+    message: type[EngineChatMessage | EngineChatMessageArchive],
+    filters: SessionFilters,
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of a list: all of them must hold."""
+    conditions: list[ColumnElement[bool]] = []
+    if filters.agent_id is not None:
+        conditions.append(listed.agent_id == filters.agent_id)
+    if filters.session_type is not None:
+        conditions.append(listed.session_type == filters.session_type)
+    if filters.date_from is not None:
+        conditions.append(listed.created_at >= filters.date_from)
+    if filters.date_to is not None:
+        conditions.append(listed.created_at < filters.date_to)
+    if filters.search:
+        in_messages = exists().where(
+            message.session_id == listed.id,
+            message.content.icontains(filters.search, autoescape=True),
+        )
+        conditions.append(or_(listed.title.icontains(filters.search, autoescape=True), in_messages))
+    return conditions

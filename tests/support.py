@@ -1,0 +1,59 @@
+"""What tests of several layers need: rows to work with, and looks at where they are."""
+
+import time
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import sql
+
+
+def new_session(
+    connection: psycopg.Connection, messages: int = 3, *, id: UUID | None = None, **columns: object
+) -> UUID:
+    """Insert a live session with messages, as the application does; return its id."""
+    values = {"id": id or uuid4(), "title": "a session", **columns}
+    connection.execute(
+        sql.SQL("INSERT INTO engine_chat_sessions ({}) VALUES ({})").format(
+            sql.SQL(", ").join(map(sql.Identifier, values)),
+            sql.SQL(", ").join(sql.Placeholder() * len(values)),
+        ),
+        list(values.values()),
+    )
+    session_id = values["id"]
+    connection.execute(
+        """
+        INSERT INTO engine_chat_messages (session_id, role, content, created_at)
+        SELECT %s, CASE number %% 2 WHEN 1 THEN 'user' ELSE 'assistant' END,
+            'message ' || number, clock_timestamp() + number * interval '1 ms'
+        FROM generate_series(1, %s) AS number
+        """,
+        (session_id, messages),
+    )
+    return session_id
+
+
+def places(connection: psycopg.Connection, session_id: UUID) -> tuple[int, int, int, int]:
+    """Count the rows of a session: live, its messages, archived, its messages."""
+    row = connection.execute(
+        """
+        SELECT
+            (SELECT count(*) FROM engine_chat_sessions WHERE id = %(id)s),
+            (SELECT count(*) FROM engine_chat_messages WHERE session_id = %(id)s),
+            (SELECT count(*) FROM engine_chat_session_archive WHERE id = %(id)s),
+            (SELECT count(*) FROM engine_chat_message_archive WHERE session_id = %(id)s)
+        """,
+        {"id": session_id},
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def wait_until_blocked(observer: psycopg.Connection, pid: int) -> None:
+    """Return when the backend waits for a lock; fail if it does not within 10 s."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        row = observer.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()
+        if row == (True,):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"backend {pid} was not blocked within 10 s")
