@@ -2,9 +2,9 @@
 --
 -- The move is `INSERT INTO archive SELECT archived_at, moved.*`: an archive must
 -- have archived_at first and then every column of its live table, by name, type
--- and order. Every move asks here first and refuses when there is an answer.
--- Without a SET clause the planner inlines this into its callers; the names of
--- the tables are resolved once, when the function is created.
+-- and order. Every move asks here first, and refuses when there is an answer.
+-- Without a SET clause the planner inlines it into its callers; the names of the
+-- tables are resolved once, when the function is created.
 CREATE OR REPLACE FUNCTION archive_column_drift()
 RETURNS TABLE (live_table text, column_name text, problem text)
 LANGUAGE sql
@@ -17,34 +17,33 @@ BEGIN ATOMIC
         ('engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass)
     ),
 
-    live_columns AS (
+    expected_columns AS (
         SELECT
             table_pairs.live,
             table_pairs.archive,
-            live_column.attname AS name,
-            live_column.atttypid,
-            live_column.atttypmod,
-            -- archived_at stands before the columns of the live table
-            1 + row_number() OVER (PARTITION BY table_pairs.live ORDER BY live_column.attnum) AS place
+            'archived_at'::name AS attname,
+            'timestamptz'::regtype::oid AS atttypid,
+            -1 AS atttypmod,
+            1 AS place
         FROM table_pairs
-        INNER JOIN pg_catalog.pg_attribute AS live_column ON table_pairs.live = live_column.attrelid
-        WHERE live_column.attnum > 0 AND NOT live_column.attisdropped
         UNION ALL
         SELECT
             table_pairs.live,
             table_pairs.archive,
-            'archived_at',
-            'timestamptz'::regtype,
-            -1,
-            1
+            live_column.attname,
+            live_column.atttypid,
+            live_column.atttypmod,
+            1 + row_number() OVER (PARTITION BY table_pairs.live ORDER BY live_column.attnum) AS place
         FROM table_pairs
+        INNER JOIN pg_catalog.pg_attribute AS live_column ON table_pairs.live = live_column.attrelid
+        WHERE live_column.attnum > 0 AND NOT live_column.attisdropped
     ),
 
     archive_columns AS (
         SELECT
             table_pairs.live,
             table_pairs.archive,
-            archive_column.attname AS name,
+            archive_column.attname,
             archive_column.atttypid,
             archive_column.atttypmod,
             row_number() OVER (PARTITION BY table_pairs.archive ORDER BY archive_column.attnum) AS place
@@ -54,37 +53,37 @@ BEGIN ATOMIC
     )
 
     SELECT
-        coalesce(live_columns.live, archive_columns.live)::text,
-        coalesce(live_columns.name, archive_columns.name)::text,
+        coalesce(expected.live, archived.live)::text AS live_table,
+        coalesce(expected.attname, archived.attname)::text AS column_name,
         CASE
-            WHEN archive_columns.name IS NULL
-                THEN format('is missing from %s', live_columns.archive)
-            WHEN live_columns.name IS NULL
-                THEN format('is in %s only', archive_columns.archive)
-            WHEN
-                (live_columns.atttypid, live_columns.atttypmod)
-                <> (archive_columns.atttypid, archive_columns.atttypmod)
+            WHEN archived.attname IS NULL
+                THEN format('is missing from %s', expected.archive)
+            WHEN expected.attname IS NULL
+                THEN format('is in %s only', archived.archive)
+            WHEN (expected.atttypid, expected.atttypmod) <> (archived.atttypid, archived.atttypmod)
                 THEN format(
                     'is %s, but %s in %s',
-                    format_type(live_columns.atttypid, live_columns.atttypmod),
-                    format_type(archive_columns.atttypid, archive_columns.atttypmod),
-                    live_columns.archive
+                    format_type(expected.atttypid, expected.atttypmod),
+                    format_type(archived.atttypid, archived.atttypmod),
+                    expected.archive
                 )
             ELSE format(
-                'must be column %s of %s, and is column %s',
-                live_columns.place, live_columns.archive, archive_columns.place
+                'belongs in place %s of %s, and stands in place %s',
+                expected.place, expected.archive, archived.place
             )
-        END
-    FROM live_columns
-    FULL JOIN archive_columns
-        ON live_columns.live = archive_columns.live AND live_columns.name = archive_columns.name
+        END AS problem
+    FROM expected_columns AS expected
+    FULL JOIN archive_columns AS archived
+        ON expected.live = archived.live AND expected.attname = archived.attname
     WHERE
-        live_columns.name IS NULL
-        OR archive_columns.name IS NULL
-        OR (live_columns.atttypid, live_columns.atttypmod, live_columns.place)
-        <> (archive_columns.atttypid, archive_columns.atttypmod, archive_columns.place)
-    ORDER BY 1, coalesce(live_columns.place, archive_columns.place), 2;
+        expected.attname IS NULL
+        OR archived.attname IS NULL
+        OR (expected.atttypid, expected.atttypmod, expected.place)
+        <> (archived.atttypid, archived.atttypmod, archived.place)
+    ORDER BY live_table, coalesce(expected.place, archived.place), column_name;
 END;
 
 COMMENT ON FUNCTION archive_column_drift() IS
 'Columns that would not be archived faithfully: a row each, none when all is well.';
+
+REVOKE ALL ON FUNCTION archive_column_drift() FROM public;

@@ -13,7 +13,7 @@
 --   * DELETE ... RETURNING gives each row as it was deleted: an update under way
 --     is waited for, and what it wrote is archived.
 --   * Rows are locked in the order of their ids: two calls cannot deadlock.
-CREATE OR REPLACE FUNCTION archive_sessions(session_ids uuid [])
+CREATE OR REPLACE FUNCTION archive_sessions(session_ids uuid[])
 RETURNS TABLE (id uuid, archived_at timestamptz, message_count bigint, newly_archived boolean)
 LANGUAGE plpgsql
 VOLATILE
@@ -25,8 +25,8 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = 'off'
 AS $function$
 DECLARE
-    v_live uuid [];
-    v_copied uuid [];
+    v_live uuid[];
+    v_copied uuid[];
     v_elsewhere record;
     v_archived_at timestamptz;
 BEGIN
@@ -153,8 +153,8 @@ BEGIN
 END;
 $function$;
 
-COMMENT ON FUNCTION archive_sessions(uuid []) IS
+COMMENT ON FUNCTION archive_sessions(uuid[]) IS
 'Moves sessions and all their messages into the archive: all of them, or none and an error. '
 'Returns a row per session that exists; newly_archived = false where it was archived already.';
 
-REVOKE ALL ON FUNCTION archive_sessions(uuid []) FROM public;
+REVOKE ALL ON FUNCTION archive_sessions(uuid[]) FROM public;

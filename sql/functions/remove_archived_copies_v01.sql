@@ -5,7 +5,7 @@
 -- nothing is lost. Anything else is for a person to decide: AR001. What is compared
 -- are the rows as they were deleted, and a refusal brings them back. The caller
 -- has locked the sessions and pinned the search path.
-CREATE OR REPLACE FUNCTION remove_archived_copies(session_ids uuid [])
+CREATE OR REPLACE FUNCTION remove_archived_copies(session_ids uuid[])
 RETURNS void
 LANGUAGE plpgsql
 VOLATILE
@@ -63,7 +63,7 @@ BEGIN
 END;
 $function$;
 
-COMMENT ON FUNCTION remove_archived_copies(uuid []) IS
+COMMENT ON FUNCTION remove_archived_copies(uuid[]) IS
 'Internal to archive_sessions: removes live sessions that the archive holds bit for bit; AR001 otherwise.';
 
-REVOKE ALL ON FUNCTION remove_archived_copies(uuid []) FROM public;
+REVOKE ALL ON FUNCTION remove_archived_copies(uuid[]) FROM public;

@@ -1,0 +1,48 @@
+# make demo    sets everything up and shows the whole of it on an embedded PostgreSQL
+# make test    sets everything up and runs the tests
+# make lint    formatting, linters, types
+# make wheel   builds the wheel and tries it in a fresh environment
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format wheel clean
+
+demo: $(VENV)/installed
+	$(BIN)/aria-db demo
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
+	$(BIN)/alembic upgrade head --sql > $(VENV)/upgrade.sql
+	$(BIN)/squawk $(VENV)/upgrade.sql
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+# The wheel alone, outside the checkout, with a database of its own.
+wheel: $(VENV)/installed
+	rm -rf $(VENV)/wheel
+	$(BIN)/python -m build --wheel --outdir $(VENV)/wheel .
+	$(PYTHON) -m venv $(VENV)/wheel/fresh
+	$(VENV)/wheel/fresh/bin/pip install --quiet --constraint constraints.txt \
+		"aria-db[all] @ file://$(CURDIR)/$$(ls $(VENV)/wheel/*.whl)"
+	cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(CURDIR)/$(VENV)/wheel/fresh/bin/aria-db upgrade
+	cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(CURDIR)/$(VENV)/wheel/fresh/bin/aria-db demo
+
+# Made again when what is installed changes.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
