@@ -7,6 +7,7 @@ The database is, in this order, an explicit URL, ``DATABASE_URL``, what libpq's
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,16 +55,25 @@ class Database:
         url = self.url.set(drivername="postgresql")
         if self.schema is not None:
             url = url.update_query_dict({"options": self._connect_args()["options"]})
-        return url.render_as_string(hide_password=False)
+        place, mark, query = url.render_as_string(hide_password=False).partition("?")
+        # SQLAlchemy writes a space as it is, and in the query as a plus; libpq wants neither.
+        return place.replace(" ", "%20") + mark + query.replace("+", "%20")
 
     def _connect_args(self) -> dict[str, str]:
         if self.schema is None:
             return {}
-        # libpq splits the options at spaces, and unescapes backslashes.
-        path = '"{}",public'.format(self.schema.replace('"', '""'))
-        setting = "-csearch_path=" + path.replace("\\", "\\\\").replace(" ", "\\ ")
+        # The server splits the options at white space; a backslash takes a character as it is.
+        setting = "-csearch_path=" + re.sub(r"([\\\s])", r"\\\1", f"{quoted(self.schema)},public")
         given = self.url.query.get("options") or os.environ.get("PGOPTIONS", "")
         return {"options": f"{given} {setting}".strip()}
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL takes it, whatever characters are in it.
+
+    :param name: the name of a schema, say.
+    """
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def parse_url(text: str) -> sa.URL:

@@ -60,6 +60,17 @@ def newest(kind: Kind) -> dict[str, int]:
     return versions
 
 
+def verbatim(statements: str) -> sa.DDL:
+    """Return statements that reach the database as they are written.
+
+    :func:`sqlalchemy.text` would read ``:name`` as a parameter and take backslashes
+    away; all that :class:`sqlalchemy.DDL` does is to format with ``%``.
+
+    :param statements: SQL, as many statements as you like.
+    """
+    return sa.DDL(statements.replace("%", "%%"))  # type: ignore[no-untyped-call]
+
+
 class SqlObjectOperation(MigrateOperation):
     """What the operations on one version of an SQL object have in common.
 
@@ -126,8 +137,7 @@ class ReplaceSqlObject(SqlObjectOperation):
 @Operations.implementation_for(ReplaceSqlObject)
 def _install(operations: Operations, operation: CreateSqlObject | ReplaceSqlObject) -> None:
     statements = path(operation.kind, operation.name, operation.version).read_text("utf-8")
-    # text() reads :name as a bound parameter; an SQL file has none.
-    operations.execute(sa.text(re.sub(r"(?<!:):(?=\w)", r"\\:", statements)))
+    operations.execute(verbatim(statements))
 
 
 @Operations.implementation_for(DropSqlObject)

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from alembic import context
 from sqlalchemy.schema import CreateSchema
 
-import aria_db.sql_objects  # noqa: F401 (registers the operations that the revisions use)
 from aria_db import database, migrate, models
+from aria_db.sql_objects import verbatim  # and with it the operations that the revisions use
 
 # A revision waits this long for a lock behind traffic, and then gives up and
 # leaves everything as it was. Traffic queues behind a waiting ALTER TABLE.
@@ -42,10 +42,23 @@ OPTIONS = {
     "autogenerate_plugins": ["alembic.autogenerate.*", "~alembic.autogenerate.comments"],
 }
 
+# A script from base on creates the version table, which a downgrade to base has left
+# behind, empty. One with a revision in it stays, and the script fails.
+DROP_EMPTY_VERSION_TABLE = f"""
+DO $script$
+BEGIN
+    IF to_regclass('{migrate.VERSION_TABLE}') IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM {migrate.VERSION_TABLE}) THEN
+            DROP TABLE {migrate.VERSION_TABLE};
+        END IF;
+    END IF;
+END;
+$script$
+"""
+
 
 def run_revisions(schema_exists: bool) -> None:
     """Run what Alembic was asked for, in the target schema and in one transaction."""
-    quoted = sa.sql.compiler.IdentifierPreparer(sa.dialects.postgresql.dialect()).quote(schema)
     with context.begin_transaction():
         context.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         context.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
@@ -53,7 +66,10 @@ def run_revisions(schema_exists: bool) -> None:
             context.execute(CreateSchema(schema, if_not_exists=True))
         # pg_temp last: functions and views pin this path, and a caller's temporary
         # table must not stand before the real one.
-        context.execute(f"SET LOCAL search_path = {quoted}, pg_temp")
+        path = f"{database.quoted(schema)}, pg_temp"
+        context.execute(verbatim(f"SET LOCAL search_path = {path}"))
+        if context.is_offline_mode() and not context.get_context().get_current_heads():
+            context.execute(DROP_EMPTY_VERSION_TABLE)
         context.run_migrations()
 
 

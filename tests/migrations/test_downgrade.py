@@ -1,0 +1,166 @@
+"""A downgrade takes away what the upgrade brought, and no row."""
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from aria_db import models
+from aria_db.database import Database
+from tests.migrations.support import (
+    ARCHIVES,
+    LIVE_TABLES,
+    NOTHING,
+    catalogue,
+    connected,
+    downgrade,
+    one,
+    psql,
+    run_script,
+    script,
+    upgrade,
+    without_version_table,
+)
+from tests.support import new_session
+
+# The least that makes a table hold a row.
+FILL = {
+    "engine_chat_sessions": "INSERT INTO engine_chat_sessions DEFAULT VALUES",
+    "engine_chat_messages": """
+        WITH session AS (INSERT INTO engine_chat_sessions DEFAULT VALUES RETURNING id)
+        INSERT INTO engine_chat_messages (session_id, role, content)
+        SELECT id, 'user', '' FROM session
+    """,
+    "engine_chat_session_archive": """
+        INSERT INTO engine_chat_session_archive (archived_at, id, agent_id, session_type, status)
+        VALUES (now(), gen_random_uuid(), '', '', '')
+    """,
+    "engine_chat_message_archive": """
+        INSERT INTO engine_chat_message_archive (archived_at, id, session_id, role, content)
+        VALUES (now(), gen_random_uuid(), gen_random_uuid(), '', '')
+    """,
+}
+
+
+@pytest.mark.parametrize("table", FILL)
+def test_a_downgrade_that_would_drop_rows_names_the_table_and_drops_nothing(
+    table: str, database: Database, connection: psycopg.Connection
+) -> None:
+    connection.execute(FILL[table])
+    before = catalogue(connection)
+
+    with pytest.raises(sa.exc.OperationalError) as refusal:
+        downgrade(database, "base")
+
+    error = refusal.value.orig
+    assert isinstance(error, psycopg.errors.ObjectNotInPrerequisiteState)
+    assert error.diag.message_primary == f"table {table} holds rows and is not dropped"
+    assert error.diag.message_hint is not None
+    assert catalogue(connection) == before
+    assert one(connection, f"SELECT count(*) FROM {table}") == 1
+
+
+def test_the_script_of_a_downgrade_refuses_to_drop_rows_too(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    connection.execute(FILL["engine_chat_message_archive"])
+    before = catalogue(connection)
+
+    done = psql(database, script("downgrade", "head:base"))
+
+    assert done.returncode != 0
+    assert "engine_chat_message_archive holds rows" in done.stderr
+    assert catalogue(connection) == before
+
+
+def test_a_downgrade_that_keeps_the_tables_keeps_their_rows(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    for statement in FILL.values():
+        connection.execute(statement)
+    counts = "SELECT ARRAY[{}]".format(", ".join(f"(SELECT count(*) FROM {t})" for t in FILL))
+    before = one(connection, counts)
+
+    downgrade(database, "0001")
+
+    assert one(connection, counts) == before
+    assert catalogue(connection)["functions"] == {}
+
+
+@pytest.mark.parametrize("tables", [LIVE_TABLES, LIVE_TABLES + ARCHIVES], ids=["live", "all four"])
+def test_tables_that_the_application_made_survive_the_downgrade_even_when_empty(
+    tables: tuple[str, ...], empty_database: Database, empty_connection: psycopg.Connection
+) -> None:
+    with connected(empty_database) as connection, connection.begin():
+        models.Base.metadata.create_all(
+            connection, tables=[models.Base.metadata.tables[table] for table in tables]
+        )
+    before = catalogue(empty_connection)
+
+    run_script(empty_database, script("upgrade", "head"))
+    run_script(empty_database, script("downgrade", "head:base"))
+
+    assert without_version_table(catalogue(empty_connection)) == before
+
+
+def test_rows_in_tables_of_the_application_do_not_hinder_the_downgrade(
+    empty_database: Database, empty_connection: psycopg.Connection
+) -> None:
+    with connected(empty_database) as connection, connection.begin():
+        models.Base.metadata.create_all(
+            connection, tables=[models.Base.metadata.tables[table] for table in LIVE_TABLES]
+        )
+    session_id = new_session(empty_connection, id=uuid4())
+    upgrade(empty_database)
+
+    downgrade(empty_database, "base")
+
+    assert one(empty_connection, "SELECT id FROM engine_chat_sessions") == session_id
+    relations = catalogue(empty_connection)["relations"]
+    assert set(LIVE_TABLES) <= set(relations)
+    assert not set(ARCHIVES) & set(relations)
+
+
+def test_objects_of_the_application_survive_the_downgrade(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    connection.execute("CREATE TABLE users (id integer PRIMARY KEY)")
+    connection.execute("CREATE FUNCTION answer() RETURNS integer LANGUAGE sql RETURN 42")
+
+    run_script(database, script("downgrade", "head:base"))
+
+    left = without_version_table(catalogue(connection))
+    assert set(left["relations"]) == {"users"}
+    assert set(left["functions"]) == {"answer()"}
+
+
+def test_what_the_application_built_on_an_object_of_the_upgrade_is_not_dropped_with_it(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    connection.execute("CREATE VIEW titles AS SELECT title FROM engine_chat_session_list")
+    before = catalogue(connection)
+
+    with pytest.raises(sa.exc.InternalError, match="titles"):
+        downgrade(database, "base")
+
+    assert catalogue(connection) == before
+
+
+def test_a_downgrade_behind_a_reader_gives_up_after_the_lock_timeout_and_changes_nothing(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    before = catalogue(connection)
+    # Not to wait for ever, should there be no lock timeout.
+    patient = database.url.update_query_dict({"options": "-c statement_timeout=30s"})
+    with psycopg.connect(database.libpq_url()) as reader:
+        reader.execute("SELECT FROM engine_chat_sessions")
+
+        with pytest.raises(sa.exc.OperationalError) as failure:
+            downgrade(Database(patient), "base")
+
+    assert isinstance(failure.value.orig, psycopg.errors.LockNotAvailable)
+    assert catalogue(connection) == before
+    # Nothing else was in the way.
+    run_script(database, script("downgrade", "head:base"))
+    assert without_version_table(catalogue(connection)) == NOTHING
