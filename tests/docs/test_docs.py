@@ -1,0 +1,129 @@
+"""The documentation is run: what a reader copies from it works as it says.
+
+Blocks of a page run in their order, on a database of the page's own that holds the
+sample conversations: ``sql`` in psql, ``python`` in a process of its own, and of
+``console`` the lines after ``$`` in bash, with the API served. ``sh`` marks what is
+run elsewhere (by CI) or cannot run here; ``text`` and the like are not commands.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aria_db import embedded, resources
+from aria_db.database import Database
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+RUN = {"sql", "python", "console"}
+API = "http://127.0.0.1:8000"
+
+# What an `sh` block may hold, and who runs it instead.
+ELSEWHERE = (
+    "make ",  # CI
+    "pip install ",  # CI: make wheel
+    "docker compose ",  # needs Docker; the file itself is tested in test_compose.py
+    "cp .env.example .env",
+)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return [(found["language"], found["text"]) for found in BLOCK.finditer(page.read_text("utf-8"))]
+
+
+def runnable(page: Path) -> bool:
+    return any(language in RUN for language, _ in blocks(page))
+
+
+def commands(console: str) -> str:
+    """The lines after the prompts, with their continuations."""
+    lines = []
+    continues = False
+    for line in console.splitlines():
+        if line.startswith("$ ") or continues:
+            lines.append(line.removeprefix("$ "))
+            continues = line.endswith("\\")
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def environment(database: Database) -> dict[str, str]:
+    programs = f"{Path(sys.executable).parent}:{embedded.program('psql').parent}"
+    return {
+        **os.environ,
+        "DATABASE_URL": database.libpq_url(),
+        "PATH": f"{programs}:{os.environ['PATH']}",
+    }
+
+
+@pytest.fixture
+def api(environment: dict[str, str]) -> Iterator[str]:
+    """The address of the API in a process of its own."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "aria_db", "serve", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        address = f"http://127.0.0.1:{port}"
+        while process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{address}/health").close()
+                break
+            except urllib.error.URLError:
+                time.sleep(0.05)
+        yield address
+        process.terminate()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name
+)
+def test_what_a_page_shows_can_be_run(
+    page: Path, environment: dict[str, str], api: str, tmp_path: Path
+) -> None:
+    aria_db = [sys.executable, "-m", "aria_db"]
+    subprocess.run(
+        [*aria_db, "import", str(resources.SAMPLE_CONVERSATIONS)],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    for language, text in blocks(page):
+        text = text.replace(API, api)
+        if language == "sql":
+            command = ["psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", text]
+            command.append(environment["DATABASE_URL"])
+        elif language == "python":
+            command = [sys.executable, "-c", text]
+        elif language == "console":
+            command = ["bash", "-e", "-u", "-o", "pipefail", "-c", commands(text)]
+        else:
+            continue
+        done = subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{page.name}:\n{text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_not_run_here_is_run_elsewhere(page: Path) -> None:
+    for language, text in blocks(page):
+        if language == "sh":
+            for line in text.splitlines():
+                assert line.startswith(ELSEWHERE), f"{page.name}: nobody runs: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
