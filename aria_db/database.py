@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from aria_db import timestamps
 from aria_db.errors import InvalidConfiguration
 
 DEFAULT_SCHEMA = "public"
@@ -39,16 +40,22 @@ class Database:
     def engine(self, **options: Any) -> sa.Engine:
         """Return an engine whose connections find names in the schema.
 
+        They read every timestamp; see :mod:`aria_db.timestamps`.
+
         :param options: passed to :func:`sqlalchemy.create_engine`.
         """
-        return sa.create_engine(self.url, connect_args=self._connect_args(), **options)
+        engine = sa.create_engine(self.url, connect_args=self._connect_args(), **options)
+        timestamps.saturate(engine)
+        return engine
 
     def async_engine(self, **options: Any) -> AsyncEngine:
-        """Return an asynchronous engine whose connections find names in the schema.
+        """Return an asynchronous engine; else as :meth:`engine`.
 
         :param options: passed to :func:`sqlalchemy.ext.asyncio.create_async_engine`.
         """
-        return create_async_engine(self.url, connect_args=self._connect_args(), **options)
+        engine = create_async_engine(self.url, connect_args=self._connect_args(), **options)
+        timestamps.saturate(engine.sync_engine)
+        return engine
 
     def libpq_url(self) -> str:
         """Return the URL, password included, in the form that ``psql`` takes."""

@@ -131,11 +131,14 @@ def from_dbapi(error: DBAPIError) -> DatabaseError:
         kind = DatabaseUnavailable
     else:
         kind = DatabaseError
+    hint = diagnostic.message_hint
+    if hint is None or kind is NotUpgraded:  # PostgreSQL's own would be about type casts
+        hint = kind.default_hint
     return kind(
         diagnostic.message_primary or str(original),
         sqlstate=sqlstate,
         detail=diagnostic.message_detail,
-        hint=diagnostic.message_hint or kind.default_hint,
+        hint=hint,
     )
 
 

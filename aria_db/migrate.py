@@ -26,10 +26,13 @@ class Status:
 
     :param current: the database's revision; None if it has none.
     :param newest: the newest revision that this package carries.
+    :param is_ahead: whether a later release has upgraded the database, to a revision
+        that this package does not know. Its functions serve this package too.
     """
 
     current: str | None
     newest: str
+    is_ahead: bool
 
     @property
     def is_newest(self) -> bool:
@@ -87,7 +90,10 @@ def status(connection: sa.Connection, schema: str | None = None) -> Status:
             "version_table_schema": schema or DEFAULT_SCHEMA,
         },
     )
-    newest = ScriptDirectory.from_config(config()).get_current_head()
+    scripts = ScriptDirectory.from_config(config())
+    newest = scripts.get_current_head()
     if newest is None:
         raise RuntimeError(f"{resources.MIGRATIONS} holds no revision: the installation is broken")
-    return Status(context.get_current_revision(), newest)
+    current = context.get_current_revision()
+    known = {script.revision for script in scripts.walk_revisions()}
+    return Status(current, newest, is_ahead=current is not None and current not in known)

@@ -1,0 +1,158 @@
+"""The application: what uvicorn serves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypedDict
+
+import pydantic_core
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aria_db import __version__
+from aria_db.database import Database, configured_schema, configured_url
+from aria_db.errors import InvalidConfiguration
+from aria_db.http import health, problems, routes
+from aria_db.http.auth import BearerToken, check_token
+from aria_db.session_manager import NativeSessionManager
+from aria_db.validation import storable_json
+
+# A host that does not answer costs a request this long, where neither the URL nor
+# PGCONNECT_TIMEOUT says otherwise. psycopg's own default is two minutes.
+CONNECT_TIMEOUT_SECONDS = 5
+# So long a request waits for one of the connections when all are in use.
+POOL_TIMEOUT_SECONDS = 10
+
+DESCRIPTION = """\
+Sessions and messages of the chat engine, live and archived.
+
+Archiving moves a session and all its messages into the archive in one atomic step of the
+database; restoring moves them back. Both are safe to repeat.
+
+Every error is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+
+Rows that other programs wrote may hold what JSON cannot say. A number that is not finite
+comes as the string `"NaN"`, `"Infinity"` or `"-Infinity"`, a time outside the years 1 to
+9999 (`infinity` is one) as the nearest inside, and JSON that readers choke on, nested more
+than 100 levels deep or with numbers beyond their range, as a string with its text.
+"""
+
+
+class State(TypedDict):
+    """What the requests share."""
+
+    engine: AsyncEngine
+    manager: NativeSessionManager
+    schema: str | None
+
+
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with the media type that problems have."""
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for answer in operation["responses"].values():
+                    content = answer["content"]
+                    json = content.get("application/json", {})
+                    if json.get("schema") == {"$ref": "#/components/schemas/Problem"}:
+                        content[problems.MEDIA_TYPE] = content.pop("application/json")
+        return document
+
+
+class _WithoutTrailingSlash:
+    """ASGI middleware that takes ``/path/`` for ``/path``, instead of a redirect."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(scope["path"]) > 1:
+            scope["path"] = scope["path"].removesuffix("/")
+        await self._app(scope, receive, send)
+
+
+def create_app(database: Database, *, token: str | None = None) -> FastAPI:
+    """Return the application for a database.
+
+    It starts whether the database answers or not; ``/health`` tells.
+
+    :param database: the database.
+    :param token: what every request must send as a bearer token; None for no token.
+    :raises InvalidConfiguration: the token is empty, or a header cannot carry it.
+    """
+    if token is not None:
+        check_token(token)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        engine = _engine(database)
+        try:
+            yield State(engine=engine, manager=NativeSessionManager(engine), schema=database.schema)
+        finally:
+            await engine.dispose()
+
+    app = _Api(
+        title="aria-db",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        # What asks for the token is the middleware below; these say so in OpenAPI.
+        dependencies=[] if token is None else [Depends(HTTPBearer(auto_error=False))],
+        responses={} if token is None else problems.documented(401),
+    )
+    problems.install(app)
+    app.include_router(routes.router)
+    app.include_router(health.router)
+    app.add_middleware(_WithoutTrailingSlash)
+    if token is not None:
+        app.add_middleware(BearerToken, token=token)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """Return the application for what the environment names.
+
+    For ``uvicorn --factory aria_db.http.app:from_environment``: the database is
+    ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA`` and the
+    token ``ARIA_API_TOKEN``.
+
+    :raises InvalidConfiguration: no database is named, its URL cannot be read, or a
+        header cannot carry the token.
+    """
+    url = configured_url()
+    if url is None:
+        raise InvalidConfiguration(
+            "no database is configured",
+            hint="Set DATABASE_URL, or use `aria-db serve`, which can run an embedded one.",
+        )
+    return create_app(
+        Database(url, configured_schema()), token=os.environ.get("ARIA_API_TOKEN") or None
+    )
+
+
+def _engine(database: Database) -> AsyncEngine:
+    """Return an engine that outlives restarts of the database and can read every row."""
+    url = database.url
+    if "connect_timeout" not in url.query and "PGCONNECT_TIMEOUT" not in os.environ:
+        url = url.update_query_dict({"connect_timeout": str(CONNECT_TIMEOUT_SECONDS)})
+    return replace(database, url=url).async_engine(
+        pool_pre_ping=True,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        json_deserializer=_readable_json,
+    )
+
+
+def _readable_json(text: bytes) -> Any:
+    """Return a JSON value, or its text if Python could not write what it reads."""
+    try:
+        return storable_json(pydantic_core.from_json(text))
+    except ValueError:
+        return text.decode()

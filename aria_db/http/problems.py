@@ -1,0 +1,216 @@
+"""Errors, all in one shape: problem details as in RFC 9457."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import sqlalchemy.exc
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from aria_db.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    NotUpgraded,
+    PermissionDenied,
+    Retryable,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+_logger = logging.getLogger(__name__)
+
+_FAILED = "the server failed; its log says why"
+
+# Nothing is wrong with the request. A role without a privilege is not among them, nor
+# is it 403: that would blame the caller, who cannot mend it. It is 500.
+_TEMPORARY = (Retryable, DatabaseUnavailable, NotUpgraded)
+
+# The errors of the server's own whose message helps and gives nothing away.
+_TOLD = (Retryable, NotUpgraded, PermissionDenied)
+
+# What the first two characters of a SQLSTATE say of all others.
+_STATUS_BY_CLASS = {
+    "AR": 409,  # this package's own: the session or the tables forbid the move
+    "22": 422,  # a value that the column cannot hold
+    "23": 409,  # a constraint
+    "53": 503,  # no memory, no disk
+    "54": 422,  # a value that is too large or too deep
+    "57": 503,  # an operator or a timeout stopped the work
+}
+
+
+class FieldError(BaseModel):
+    """What is wrong with one part of the request."""
+
+    loc: list[str | int] = Field(description="Where: path, query or body, then the names.")
+    msg: str = Field(description="What is wrong, for people.")
+    type: str = Field(description="What is wrong, for programs.")
+
+
+class Problem(BaseModel):
+    """An error, as in RFC 9457. Members that are not known are left out."""
+
+    type: str = Field(description="Always about:blank: status and code say which kind it is.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status, again.")
+    detail: str = Field(description="What is wrong here.")
+    code: str | None = Field(default=None, description="The SQLSTATE, where PostgreSQL says no.")
+    hint: str | None = Field(default=None, description="What to do about it.")
+    errors: list[FieldError] | None = Field(
+        default=None, description="With 422: each part of the request that is wrong."
+    )
+
+
+def response(
+    status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    """Return a problem.
+
+    :param status: the HTTP status.
+    :param detail: what is wrong here.
+    :param headers: headers of the answer.
+    :param more: ``code``, ``hint`` and ``errors``; None leaves one out.
+    """
+    members = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **{name: value for name, value in more.items() if value is not None},
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": "1", **(headers or {})}
+    return Response(json.dumps(members), status, headers, MEDIA_TYPE)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error answers of a route, for OpenAPI.
+
+    :param statuses: which of the answers below it gives.
+    """
+    return {
+        status: {
+            "model": Problem,
+            "description": description,
+            "content": {
+                "application/json": {
+                    "example": {
+                        "type": "about:blank",
+                        "title": HTTPStatus(status).phrase,
+                        "status": status,
+                        **example,
+                    }
+                }
+            },
+        }
+        for status in statuses
+        for description, example in [_DOCUMENTED[status]]
+    }
+
+
+_SESSION = "0198c0de-5e55-7000-8000-000000000001"
+_DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
+    400: ("The body cannot be read.", {"detail": "There was an error parsing the body"}),
+    401: (
+        "The bearer token is missing or wrong.",
+        {"detail": "this server asks for a bearer token"},
+    ),
+    404: ("There is no such session.", {"detail": f"Session {_SESSION} not found"}),
+    409: (
+        "The session cannot be moved faithfully; nothing was moved.",
+        {
+            "detail": f"session {_SESSION} is live and archived, "
+            "and its row is not the same in both",
+            "code": "AR001",
+            "hint": "Nothing was moved. Compare the live tables with the archive for this id, "
+            "and delete what is wrong from one of them.",
+        },
+    ),
+    415: ("The body is not JSON.", {"detail": "the body must be sent as application/json"}),
+    422: (
+        "A part of the request is malformed or out of range.",
+        {
+            "detail": "limit: Input should be less than or equal to 500",
+            "errors": [
+                {
+                    "loc": ["query", "limit"],
+                    "msg": "Input should be less than or equal to 500",
+                    "type": "less_than_equal",
+                }
+            ],
+        },
+    ),
+    500: (
+        "The server's fault; its log says more. The database role of the server may lack a "
+        "privilege.",
+        {"detail": _FAILED},
+    ),
+    503: (
+        "The database cannot be reached, is not upgraded, or the work collided with other "
+        "work. Retry-After says when to try again.",
+        {
+            "detail": "the database is not available",
+            "hint": DatabaseUnavailable.default_hint,
+        },
+    ),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let an application answer every error with a problem.
+
+    :param app: the application.
+    """
+
+    @app.exception_handler(HTTPException)
+    async def on_http_exception(_: Request, error: HTTPException) -> Response:
+        return response(error.status_code, error.detail, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid_request(_: Request, error: RequestValidationError) -> Response:
+        # FastAPI hands on as bytes what was not sent as JSON.
+        if isinstance(error.body, bytes):
+            return response(415, "the body must be sent as application/json")
+        # Without the input: it may be large, or nothing that JSON can say.
+        errors = [
+            {"loc": list(part["loc"]), "msg": part["msg"], "type": part["type"]}
+            for part in error.errors()
+        ]
+        detail = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in errors)
+        return response(422, detail, errors=errors)
+
+    @app.exception_handler(DatabaseError)
+    async def on_database_error(_: Request, error: DatabaseError) -> Response:
+        status = 503 if isinstance(error, _TEMPORARY) else _status_of(error.sqlstate)
+        if status < 500:
+            return response(status, error.message, code=error.sqlstate, hint=error.hint)
+        _logger.error("%s", error.message, exc_info=error if status == 500 else None)
+        if isinstance(error, _TOLD):
+            detail, hint = error.message, error.hint
+        elif status == 503:
+            detail, hint = "the database is not available", DatabaseUnavailable.default_hint
+        else:
+            detail, hint = _FAILED, None
+        return response(status, detail, code=error.sqlstate, hint=hint)
+
+    @app.exception_handler(sqlalchemy.exc.TimeoutError)
+    async def on_busy_pool(_: Request, error: sqlalchemy.exc.TimeoutError) -> Response:
+        _logger.error("%s", error)
+        return response(503, "all connections to the database are in use")
+
+    @app.exception_handler(Exception)
+    async def on_failure(_: Request, error: Exception) -> Response:
+        # Starlette raises it again, and uvicorn writes it to the log.
+        return response(500, _FAILED)
+
+
+def _status_of(sqlstate: str | None) -> int:
+    return _STATUS_BY_CLASS.get((sqlstate or "")[:2], 500)

@@ -1,0 +1,223 @@
+"""The routes under ``/api/engine/sessions``: one call of the manager each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+
+from aria_db.http import schemas
+from aria_db.http.problems import documented
+from aria_db.models import (
+    EngineChatMessage,
+    EngineChatSession,
+    EngineChatSessionArchive,
+    EngineChatSessionArchiveList,
+    EngineChatSessionList,
+)
+from aria_db.session_manager import Archived, NativeSessionManager, Page, Restored, Stats
+
+router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=documented(500, 503))
+
+Found = TypeVar("Found")
+
+
+def _manager(request: Request) -> NativeSessionManager:
+    return cast(NativeSessionManager, request.state.manager)
+
+
+Manager = Annotated[NativeSessionManager, Depends(_manager)]
+
+
+def _found(found: Found | None, session_id: UUID) -> Found:
+    """Return what the manager found; nothing is a 404."""
+    if found is None:
+        raise HTTPException(404, f"Session {session_id} not found")
+    return found
+
+
+def _transcript(
+    session_id: UUID, messages: Sequence[Any], paging: schemas.Paging
+) -> dict[str, Any]:
+    """Return a part of a transcript, for which one message too many was read."""
+    return {
+        "session_id": session_id,
+        "messages": messages[: paging.limit],
+        "limit": paging.limit,
+        "offset": paging.offset,
+        "has_more": len(messages) > paging.limit,
+    }
+
+
+# Fixed paths first: /{session_id} would take their names for ids.
+
+
+@router.get(
+    "",
+    summary="List live sessions",
+    response_model=schemas.SessionList,
+    responses=documented(422),
+)
+async def list_sessions(
+    query: Annotated[schemas.ListQuery, Query()], manager: Manager
+) -> Page[EngineChatSessionList]:
+    """Sessions that an earlier release only flagged as archived are not shown."""
+    return await manager.list_sessions(
+        limit=query.limit,
+        offset=query.offset,
+        filters=query.filters(),
+        sort=query.sort,
+        descending=query.order == "desc",
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a session",
+    response_model=schemas.Session,
+    response_description="The session as it was stored.",
+    responses=documented(400, 415, 422),
+)
+async def create_session(new: schemas.SessionCreate, manager: Manager) -> EngineChatSession:
+    """Create a live session. PostgreSQL makes its id."""
+    return await manager.create_session(**new.model_dump())
+
+
+@router.get(
+    "/archive",
+    summary="List archived sessions",
+    response_model=schemas.ArchivedSessionList,
+    responses=documented(422),
+)
+async def list_archived_sessions(
+    query: Annotated[schemas.ArchiveQuery, Query()], manager: Manager
+) -> Page[EngineChatSessionArchiveList]:
+    """Newest archived first."""
+    return await manager.list_archived_sessions(query.limit, query.offset, filters=query.filters())
+
+
+@router.get(
+    "/archive/{session_id}",
+    summary="Show an archived session",
+    response_model=schemas.ArchivedSession,
+    responses=documented(404, 422),
+)
+async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChatSessionArchive:
+    """Every column of an archived session, as it was when it was archived."""
+    return _found(await manager.get_archived_session(session_id), session_id)
+
+
+@router.get(
+    "/archive/{session_id}/messages",
+    summary="Show the messages of an archived session",
+    response_model=schemas.ArchivedTranscript,
+    responses=documented(404, 422),
+)
+async def get_archived_messages(
+    session_id: UUID, paging: Annotated[schemas.Paging, Query()], manager: Manager
+) -> dict[str, Any]:
+    """Oldest message first."""
+    messages = await manager.get_archived_messages(
+        session_id, limit=paging.limit + 1, offset=paging.offset
+    )
+    return _transcript(session_id, _found(messages, session_id), paging)
+
+
+@router.get("/stats", summary="Count sessions and messages", response_model=schemas.Counts)
+async def get_stats(manager: Manager) -> Stats:
+    """How many sessions and messages there are, live and archived, in one moment."""
+    return await manager.get_stats()
+
+
+@router.get(
+    "/{session_id}",
+    summary="Show a live session",
+    response_model=schemas.Session,
+    responses=documented(404, 422),
+)
+async def get_session(session_id: UUID, manager: Manager) -> EngineChatSession:
+    """Every column of a live session."""
+    return _found(await manager.get_session(session_id), session_id)
+
+
+@router.delete(
+    "/{session_id}",
+    summary="Delete a live session for good",
+    response_model=schemas.DeleteResult,
+    responses=documented(404, 422),
+)
+async def delete_session(session_id: UUID, manager: Manager) -> dict[str, Any]:
+    """Delete a live session and its messages. The archive is not touched."""
+    _found(await manager.delete_session(session_id) or None, session_id)
+    return {"session_id": session_id}
+
+
+@router.get(
+    "/{session_id}/messages",
+    summary="Show the messages of a live session",
+    response_model=schemas.Transcript,
+    responses=documented(404, 422),
+)
+async def get_messages(
+    session_id: UUID, paging: Annotated[schemas.Paging, Query()], manager: Manager
+) -> dict[str, Any]:
+    """Oldest message first."""
+    messages = await manager.get_messages(session_id, limit=paging.limit + 1, offset=paging.offset)
+    return _transcript(session_id, _found(messages, session_id), paging)
+
+
+@router.post(
+    "/{session_id}/messages",
+    status_code=201,
+    summary="Add a message to a live session",
+    response_model=schemas.Message,
+    response_description="The message as it was stored.",
+    responses=documented(400, 404, 415, 422),
+)
+async def add_message(
+    session_id: UUID, new: schemas.MessageCreate, manager: Manager
+) -> EngineChatMessage:
+    """Add a message, and its tokens and cost to the totals of the session."""
+    return _found(await manager.add_message(session_id, **new.model_dump()), session_id)
+
+
+@router.post(
+    "/{session_id}/end",
+    summary="End a live session",
+    response_model=schemas.EndResult,
+    responses=documented(404, 422),
+)
+async def end_session(session_id: UUID, manager: Manager) -> EngineChatSession:
+    """Mark a live session as ended. Safe to repeat."""
+    return _found(await manager.end_session(session_id), session_id)
+
+
+@router.post(
+    "/{session_id}/archive",
+    summary="Archive a session",
+    response_model=schemas.ArchiveResult,
+    responses=documented(404, 409, 422),
+)
+async def archive_session(session_id: UUID, manager: Manager) -> Archived:
+    """Move a session and all its messages into the archive, in one step or not at all.
+
+    Safe to repeat: a session that is archived already keeps its first `archived_at`.
+    """
+    return _found(await manager.archive_session(session_id), session_id)
+
+
+@router.post(
+    "/{session_id}/restore",
+    summary="Restore an archived session",
+    response_model=schemas.RestoreResult,
+    responses=documented(404, 409, 422),
+)
+async def restore_session(session_id: UUID, manager: Manager) -> Restored:
+    """Move an archived session and all its messages back, as they were.
+
+    Safe to repeat: a session that is live already stays as it is.
+    """
+    return _found(await manager.restore_session(session_id), session_id)

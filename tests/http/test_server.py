@@ -1,0 +1,144 @@
+"""The server as a process: where it listens, and how it begins and ends."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+import pytest
+
+from aria_db.database import Database, parse_url
+from aria_db.errors import InvalidConfiguration
+from aria_db.http.app import from_environment
+from aria_db.http.server import is_loopback, serve
+from tests.http.support import SESSIONS, create
+
+SERVE = """
+import os, sys
+from aria_db.database import Database, parse_url
+from aria_db.http.server import serve
+database = Database(parse_url(os.environ["DATABASE_URL"]))
+serve(database, sys.argv[1], int(sys.argv[2]), os.environ.get("ARIA_API_TOKEN"))
+"""
+NOWHERE = Database(parse_url("postgresql:///"))
+UVICORN = ["-m", "uvicorn", "--factory", "aria_db.http.app:from_environment", "--port", "0"]
+
+
+def _start(database: Database, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    names = ("PATH", "HOME", "LANG")
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env={name: os.environ[name] for name in names if name in os.environ}
+        | {"DATABASE_URL": database.libpq_url()}
+        | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def _server(database: Database, *arguments: str, **environment: str) -> Iterator[httpx.Client]:
+    """Start a server; give a client once it says where it listens; end it by SIGTERM."""
+    with _start(database, *arguments, **environment) as process:
+        assert process.stderr is not None
+        try:
+            log = ""
+            while not (match := re.search(r"running on http://(\S+):(\d+)", log)):
+                line = process.stderr.readline()
+                assert line, log
+                log += line
+            with httpx.Client(base_url=f"http://127.0.0.1:{match[2]}") as client:
+                yield client
+        finally:
+            process.send_signal(signal.SIGTERM)
+            log += process.communicate(timeout=20)[1]
+    assert "Application shutdown complete." in log
+    assert "Traceback" not in log
+
+
+def _connections(connection: psycopg.Connection) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    found: int = row[0]
+    return found
+
+
+def test_serve_serves_until_it_is_told_to_stop_and_leaves_no_connection(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    before = _connections(connection)
+
+    with _server(database, "-c", SERVE, "127.0.0.1", "0") as client:
+        create(client)
+        assert client.get(SESSIONS).json()["total"] == 1
+        assert _connections(connection) > before
+
+    assert _connections(connection) == before
+
+
+def test_serve_listens_at_every_address_with_a_token(database: Database) -> None:
+    with _server(database, "-c", SERVE, "0.0.0.0", "0", ARIA_API_TOKEN="t") as client:
+        assert client.get("/health").status_code == 401
+        assert client.get("/health", headers={"Authorization": "Bearer t"}).status_code == 200
+
+
+def test_uvicorn_serves_what_the_environment_names(database: Database) -> None:
+    with _server(database, *UVICORN, ARIA_API_TOKEN="t") as client:
+        assert client.get("/health").status_code == 401
+        assert client.get("/health", headers={"Authorization": "Bearer t"}).status_code == 200
+    with _server(database, *UVICORN, ARIA_API_TOKEN="", ARIA_DB_SCHEMA="nowhere") as client:
+        assert client.get("/health").json()["status"] == "not upgraded"
+
+
+def test_a_port_that_is_in_use_ends_serve_with_one_line_that_says_so(database: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with _start(database, "-c", SERVE, "127.0.0.1", port) as process:
+            log = process.communicate(timeout=20)[1]
+
+    assert process.returncode != 0
+    assert "address already in use" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "0", "192.0.2.1", "2001:db8::1"])
+def test_serve_refuses_to_listen_beyond_loopback_without_a_token(host: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="token") as refusal:
+        serve(NOWHERE, host, 0)
+
+    assert "ARIA_API_TOKEN" in str(refusal.value.hint)
+
+
+def test_serve_says_so_when_the_host_is_unknown() -> None:
+    for host in ("no-such-host.invalid", "x" * 300, "a b"):
+        with pytest.raises(InvalidConfiguration, match="cannot be resolved"):
+            serve(NOWHERE, host, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "127.1", "::1", "localhost"])
+def test_what_only_this_machine_reaches_is_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+def test_an_empty_token_is_refused_at_every_address() -> None:
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(InvalidConfiguration, match="token"):
+            serve(NOWHERE, host, 0, "")
+
+
+def test_without_a_configured_database_there_is_no_application(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(InvalidConfiguration, match="no database is configured"):
+        from_environment()

@@ -1,0 +1,117 @@
+"""With a token, nothing is told without it; without one, nothing asks for it."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from aria_db.database import Database, parse_url
+from aria_db.errors import InvalidConfiguration
+from aria_db.http.app import create_app
+from tests.http.support import SESSIONS, UNKNOWN, create, problem, running
+
+TOKEN = "s3cret-Token.~+/="
+RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def guarded(database: Database) -> Iterator[httpx.Client]:
+    """A client, without the token, of a server that asks for it."""
+    with running(database, TOKEN) as client:
+        yield client
+
+
+def _refused(answer: httpx.Response) -> None:
+    problem(answer, 401)
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_every_route_asks_for_the_token(guarded: httpx.Client) -> None:
+    described = guarded.get("/openapi.json", headers=RIGHT).json()["paths"]
+    routes = [(method, path) for path, methods in described.items() for method in methods]
+    assert len(routes) == 14
+    for method, path in [
+        *routes,
+        ("get", "/openapi.json"),
+        ("get", "/docs"),
+        ("get", "/docs/oauth2-redirect"),
+        ("get", "/redoc"),
+        ("get", "/"),
+        ("get", "/nothing"),
+        ("put", SESSIONS),
+        ("options", SESSIONS),
+        ("head", "/docs"),
+        ("get", f"{SESSIONS}/"),
+        ("get", f"{SESSIONS}/malformed"),
+    ]:
+        answer = guarded.request(method, path.replace("{session_id}", UNKNOWN))
+        assert answer.status_code == 401, (method, path)
+        if method != "head":
+            _refused(answer)
+
+
+def test_every_route_answers_with_the_token(guarded: httpx.Client) -> None:
+    guarded.headers.update(RIGHT)
+    session_id = create(guarded, messages=1)
+
+    for path in ("/health", "/docs", "/openapi.json", SESSIONS, f"{SESSIONS}/{session_id}"):
+        assert guarded.get(path).status_code == 200, path
+    problem(guarded.get("/nothing"), 404)
+
+
+def test_anything_but_the_token_is_refused(guarded: httpx.Client) -> None:
+    for header in (
+        "",
+        "Bearer",
+        "Bearer x",
+        TOKEN,
+        f"Basic {TOKEN}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {TOKEN.lower()}",
+        f"Bearer {TOKEN} {TOKEN}",
+        f"Bearer, Bearer {TOKEN}",
+        "Bearer s3cret-Tokené".encode(),
+        b"Bearer \xff\xfe",
+    ):
+        _refused(guarded.get("/health", headers={"Authorization": header}))
+
+
+def test_the_schemes_name_is_taken_in_any_case(guarded: httpx.Client) -> None:
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        header = {"Authorization": f"{scheme} {TOKEN}"}
+        assert guarded.get(SESSIONS, headers=header).status_code == 200
+
+
+def test_nothing_is_done_without_the_token(guarded: httpx.Client) -> None:
+    session_id = guarded.post(SESSIONS, json={}, headers=RIGHT).json()["id"]
+
+    _refused(guarded.delete(f"{SESSIONS}/{session_id}"))
+    _refused(guarded.post(f"{SESSIONS}/{session_id}/archive"))
+
+    assert guarded.get(f"{SESSIONS}/{session_id}", headers=RIGHT).status_code == 200
+
+
+def test_openapi_declares_the_token_where_it_is_asked_for(
+    guarded: httpx.Client, client: httpx.Client
+) -> None:
+    document = guarded.get("/openapi.json", headers=RIGHT).json()
+    [(name, scheme)] = document["components"]["securitySchemes"].items()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["security"] == [{name: []}], path
+            assert "application/problem+json" in operation["responses"]["401"]["content"]
+
+    document = client.get("/openapi.json").json()
+    assert "securitySchemes" not in document["components"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert "security" not in operation
+            assert "401" not in operation["responses"]
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b", " a", "a\n", "é", "a\x00"])
+def test_a_token_that_nobody_can_send_or_anybody_can_is_refused_at_once(token: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="token"):
+        create_app(Database(parse_url("postgresql:///")), token=token)
