@@ -8,19 +8,35 @@ copies or deletes rows for that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    any_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from aria_db import functions
-from aria_db.errors import translated
+from aria_db.errors import Retryable, translated
 from aria_db.models import (
     Base,
     EngineChatMessage,
@@ -67,6 +83,48 @@ class Restored:
     restored_at: datetime | None
     message_count: int
     newly_restored: bool
+
+
+@dataclass(frozen=True)
+class NewSession:
+    """A session to import.
+
+    :param id: its id, the same whenever it is imported.
+    :param columns: attributes of :class:`EngineChatSession` with their values; the
+        same ones for all sessions of an import.
+    :param messages: the same of :class:`EngineChatMessage` for each message, in
+        the order in which they were said.
+    """
+
+    id: UUID
+    columns: Mapping[str, Any]
+    messages: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    :param sessions: how many were created.
+    :param already_there: how many were left as they are, live or archived.
+    :param messages: how many messages were created.
+    """
+
+    sessions: int
+    already_there: int
+    messages: int
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A session, wherever it is, and all its messages, oldest first.
+
+    :param session: the session; an archived one has an ``archived_at``.
+    :param messages: its messages.
+    """
+
+    session: EngineChatSession | EngineChatSessionArchive
+    messages: Sequence[EngineChatMessage] | Sequence[EngineChatMessageArchive]
 
 
 @dataclass(frozen=True)
@@ -192,24 +250,25 @@ class NativeSessionManager:
         :param metadata: anything else that JSON can hold.
         :return: the session as it was stored.
         """
-        created = EngineChatSession(
-            agent_id=agent_id,
-            session_type=session_type,
-            title=title,
-            system_prompt=system_prompt,
-            model=model,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            context_window=context_window,
-            metadata_json=metadata or {},
-        )
+        values: dict[str, Any] = {
+            "agent_id": agent_id,
+            "session_type": session_type,
+            "title": title,
+            "system_prompt": system_prompt,
+            "model": model,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "context_window": context_window,
+            "metadata_json": metadata or {},
+        }
         if id is not None:
-            created.id = id
+            values["id"] = id
         async with self._transaction() as session:
-            session.add(created)
-            await session.flush()
-            await session.refresh(created)
-        return created
+            # Not session.add(), which takes None for "the default of the table".
+            created = await session.scalars(
+                insert(EngineChatSession).values(values).returning(EngineChatSession)
+            )
+            return created.one()
 
     async def get_session(self, session_id: UUID) -> EngineChatSession | None:
         """Return a live session, soft-deleted ones included; None if there is none."""
@@ -407,6 +466,21 @@ class NativeSessionManager:
             row = (await session.execute(functions.restore_session(session_id))).one_or_none()
         return None if row is None else Restored(*row)
 
+    async def restore_sessions(self, session_ids: Iterable[UUID]) -> list[Restored]:
+        """Bring several sessions back: all of them, or none and an exception.
+
+        :return: what was done, for each session that exists.
+        :raises aria_db.errors.SessionConflict: as :meth:`restore_session`.
+        :raises aria_db.errors.ColumnDrift: as :meth:`restore_session`.
+        """
+        restored = []
+        async with self._transaction() as session:
+            # In the order of the ids: two such calls cannot deadlock.
+            for session_id in sorted(set(session_ids)):
+                rows = await session.execute(functions.restore_session(session_id))
+                restored += [Restored(*row) for row in rows]
+        return restored
+
     async def list_archived_sessions(
         self,
         limit: int = 50,
@@ -446,6 +520,47 @@ class NativeSessionManager:
         return await self._transcript(
             EngineChatSessionArchive, EngineChatMessageArchive, session_id, limit, offset
         )
+
+    # Both places
+
+    async def get_transcript(self, session_id: UUID) -> Transcript | None:
+        """Return a session and its messages, live or archived.
+
+        :return: the live one if a conflict has left it in both places; None if there
+            is no such session.
+        """
+        async with self._snapshot() as session:
+            if live := await session.get(EngineChatSession, session_id):
+                return Transcript(live, await _messages(session, EngineChatMessage, session_id))
+            if archived := await session.get(EngineChatSessionArchive, session_id):
+                return Transcript(
+                    archived, await _messages(session, EngineChatMessageArchive, session_id)
+                )
+        return None
+
+    async def import_sessions(self, batches: Iterable[Sequence[NewSession]]) -> Imported:
+        """Create sessions with their messages: all of them, or none and an exception.
+
+        A session whose id exists already, live or archived, is left as it is, so that
+        an import can be repeated. Times count up from the start of the transaction by
+        a microsecond for each session and message, in the order given.
+
+        :param batches: the sessions, no id twice. One batch at a time is in memory.
+        :return: what was done.
+        :raises aria_db.errors.Retryable: a session was archived meanwhile.
+        """
+        sessions = already_there = messages = 0
+        async with self._transaction() as session:
+            # Under a stricter level, the second look at the archive would see nothing new.
+            await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+            start = (await session.scalars(select(func.now()))).one()
+            moments = (start + timedelta(microseconds=number) for number in count())
+            for batch in batches:
+                created = await _create(session, batch, moments)
+                sessions += len(created)
+                already_there += len(batch) - len(created)
+                messages += sum(len(new.messages) for new in created)
+        return Imported(sessions, already_there, messages)
 
     async def get_stats(self) -> Stats:
         """Count sessions and messages, live and archived."""
@@ -502,14 +617,74 @@ class NativeSessionManager:
         async with self._snapshot() as session:
             if await session.get(session_class, session_id) is None:
                 return None
-            messages = await session.scalars(
-                select(message_class)
-                .where(message_class.session_id == session_id)
-                .order_by(message_class.created_at, message_class.id)
-                .limit(limit)
-                .offset(offset)
+            return await _messages(session, message_class, session_id, limit, offset)
+
+
+async def _messages(
+    session: AsyncSession,
+    message_class: type[MessageRow],
+    session_id: UUID,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Sequence[MessageRow]:
+    messages = await session.scalars(
+        select(message_class)
+        .where(message_class.session_id == session_id)
+        .order_by(message_class.created_at, message_class.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    return messages.all()
+
+
+async def _create(
+    session: AsyncSession, batch: Sequence[NewSession], moments: Iterator[datetime]
+) -> list[NewSession]:
+    """Create the sessions of a batch that are in neither place; return them."""
+    archived = await _archived(session, (new.id for new in batch))
+    session_rows = []
+    message_rows = {}
+    for new in batch:
+        if new.id not in archived:
+            created_at = updated_at = next(moments)
+            message_rows[new.id] = [
+                {**message, "session_id": new.id, "created_at": (updated_at := moment)}
+                for message, moment in zip(new.messages, moments, strict=False)
+            ]
+            session_rows.append(
+                {
+                    **new.columns,
+                    "id": new.id,
+                    "message_count": len(new.messages),
+                    "created_at": created_at,
+                    "updated_at": updated_at,
+                }
             )
-            return messages.all()
+    if not session_rows:
+        return []
+    inserted = await session.scalars(
+        postgresql.insert(EngineChatSession)
+        .on_conflict_do_nothing()
+        .returning(EngineChatSession.id),
+        session_rows,
+    )
+    created = set(inserted)
+    # The insert may have waited for a transaction that archived the same session: its
+    # live row is gone then, and this one is a second copy.
+    if moved := await _archived(session, created):
+        raise Retryable(
+            f"session {min(moved)} was archived while it was being imported",
+            hint="Nothing was imported. Try again.",
+        )
+    if rows := [row for session_id in created for row in message_rows[session_id]]:
+        await session.execute(insert(EngineChatMessage), rows)
+    return [new for new in batch if new.id in created]
+
+
+async def _archived(session: AsyncSession, session_ids: Iterable[UUID]) -> set[UUID]:
+    ids = literal(list(session_ids), ARRAY(Uuid()))
+    archive = EngineChatSessionArchive
+    return set(await session.scalars(select(archive.id).where(archive.id == any_(ids))))
 
 
 def _conditions(

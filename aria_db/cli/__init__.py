@@ -1,0 +1,86 @@
+"""The ``aria-db`` command.
+
+What a command needs is imported when it runs: ``aria-db --help`` waits for none of it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from io import TextIOWrapper
+from types import FrameType
+
+# The optional part of this package that a module which is not installed belongs to.
+_EXTRAS = {
+    "typer": "cli",
+    "rich": "cli",
+    "pydantic": "cli",
+    "fastapi": "http",
+    "uvicorn": "http",
+}
+
+
+def main() -> None:
+    """Run ``aria-db`` with the arguments of this process, and exit with its status.
+
+    Errors that a user can do something about are told in a line and a hint. Anything
+    else is a defect and keeps its traceback.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                # A terminal that lacks a character shows its code instead.
+                stream.reconfigure(errors="backslashreplace")
+        # An orderly end, so that the embedded PostgreSQL is stopped.
+        signal.signal(signal.SIGTERM, _end)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _end)
+
+        from aria_db.cli import administration, importing, serving, sessions  # noqa: F401
+        from aria_db.cli.base import app
+
+        app(prog_name="aria-db")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        sys.exit(_told(error))
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _told(error: Exception) -> int:
+    """Tell about an error, or raise it again if it is a defect; return the exit status."""
+    if isinstance(error, ModuleNotFoundError):
+        extra = _EXTRAS.get(error.name or "")
+        if extra is None:
+            raise error
+        return _tell(f"{error.name} is not installed", f"pip install 'aria-db[{extra}]'")
+    if isinstance(error, OSError):
+        return _tell(str(error))
+
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DBAPIError
+
+    from aria_db.embedded import EmbeddedUnavailable
+    from aria_db.errors import AriaError, InvalidConfiguration, from_dbapi
+
+    if isinstance(error, DBAPIError):
+        error = from_dbapi(error)
+    match error:
+        case AriaError():
+            _tell(error.message, error.hint, error.detail)
+            return 2 if isinstance(error, InvalidConfiguration) else 1
+        case CommandError() | EmbeddedUnavailable():
+            return _tell(str(error))
+    raise error
+
+
+def _tell(message: str, hint: str | None = None, detail: str | None = None) -> int:
+    for label, text in (("Error", message), ("Detail", detail), ("Hint", hint)):
+        if text:
+            # In one line, and without what would control the terminal.
+            shown = (char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
+            print(f"{label}: {''.join(shown)}", file=sys.stderr)
+    return 1

@@ -1,0 +1,92 @@
+"""The commands for the database itself: upgrade, current, psql."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aria_db.cli import output
+from aria_db.cli.base import DatabaseUrl, Json, Schema, app, connected, examples, opened, utf8
+
+if TYPE_CHECKING:
+    from aria_db.migrate import Status
+
+
+@app.command(
+    epilog=examples(
+        "aria-db upgrade",
+        "aria-db upgrade --schema aria",
+        "DATABASE_URL=postgresql://aria@localhost/aria aria-db upgrade",
+    )
+)
+def upgrade(
+    revision: Annotated[
+        str, typer.Option(metavar="ID", callback=utf8, help="The revision to upgrade to.")
+    ] = "head",
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+) -> None:
+    """Create or upgrade the tables, functions and views. Safe to repeat."""
+    from aria_db import migrate
+
+    with connected(database_url, schema) as (connection, target):
+        before = migrate.status(connection, target)
+        # Alembic begins a transaction of its own.
+        connection.rollback()
+        migrate.upgrade(connection, target, revision)
+        after = migrate.status(connection, target)
+    if after.current == before.current:
+        typer.echo(f"Nothing to do: {_revision(after)}")
+    else:
+        typer.echo(f"Upgraded from {before.current or 'nothing'}: {_revision(after)}")
+
+
+@app.command(epilog=examples("aria-db current", "aria-db current --json"))
+def current(database_url: DatabaseUrl = None, schema: Schema = None, as_json: Json = False) -> None:
+    """Say which revision the database is at.
+
+    That it is not the newest one is an answer, not an error: the exit status is 0.
+    """
+    from aria_db import migrate
+
+    with connected(database_url, schema) as (connection, target):
+        status = migrate.status(connection, target)
+    if as_json:
+        output.print_json({**asdict(status), "is_newest": status.is_newest})
+    else:
+        typer.echo(_revision(status))
+
+
+def _revision(status: Status) -> str:
+    if status.is_newest:
+        return f"the database is at revision {status.current}, the newest"
+    if status.is_ahead:
+        return f"the database is at revision {status.current}, of a later release than this"
+    where = f"is at revision {status.current}" if status.current else "is not upgraded"
+    return f"the database {where}; the newest is {status.newest}"
+
+
+@app.command(
+    epilog=examples(
+        "aria-db psql",
+        r"aria-db psql -- --command '\df+ archive_*'",
+        "aria-db psql --schema aria -- --file report.sql",
+    )
+)
+def psql(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGS", help="Arguments for psql, after --.")
+    ] = None,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+) -> None:
+    """Run psql on the database, with the search path of the schema.
+
+    The exit status is that of psql.
+    """
+    from aria_db.cli.psql import run_psql
+
+    with opened(database_url, schema) as database:
+        raise typer.Exit(run_psql(database, arguments or []))

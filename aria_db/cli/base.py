@@ -1,0 +1,170 @@
+"""What the commands of ``aria-db`` share: the application, options, ways to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+
+from aria_db import __version__
+from aria_db.cli import output
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from aria_db.database import Database
+    from aria_db.session_manager import NativeSessionManager
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    # Plain text everywhere: a frame would break the ids in it.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help page: lines that are not to be filled."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+# Options that several commands have
+
+
+def session_id_of(text: str) -> UUID:
+    """Return the id of a session from an argument."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a UUID") from None
+
+
+def utf8(text: str | None) -> str | None:
+    """Refuse an argument whose bytes are no text: the database cannot take it."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("it is not valid UTF-8") from None
+    return text
+
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DATABASE_URL",
+        metavar="URL",
+        callback=utf8,
+        help="The database, as postgresql://user:password@host:port/name. By default the one "
+        "that PGHOST, PGDATABASE and the like name, or else an embedded PostgreSQL, whose "
+        "data ARIA_DB_DATA places.",
+    ),
+]
+Schema = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ARIA_DB_SCHEMA",
+        metavar="NAME",
+        callback=utf8,
+        help="The schema of the tables and functions. By default public.",
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document on standard output, for programs; nothing on an error.",
+    ),
+]
+
+
+# Helpers
+
+
+@contextmanager
+def opened(url: str | None, schema: str | None) -> Iterator[Database]:
+    """Give the database that the options and the environment name."""
+    from aria_db import database, embedded
+
+    if url is None and database.configured_url() is None:
+        output.note(f"Embedded PostgreSQL in {embedded.default_data_directory()}")
+    parsed = None if url is None else database.parse_url(url)
+    with database.opened(parsed, schema) as found:
+        yield found
+
+
+def run(
+    url: str | None,
+    schema: str | None,
+    work: Callable[[NativeSessionManager], Awaitable[Result]],
+) -> Result:
+    """Run something asynchronous with a manager on the database."""
+    import asyncio
+
+    from aria_db.session_manager import NativeSessionManager
+
+    async def managed(database: Database) -> Result:
+        engine = database.async_engine(json_deserializer=_readable_json)
+        try:
+            return await work(NativeSessionManager(engine))
+        finally:
+            await engine.dispose()
+
+    with opened(url, schema) as database:
+        return asyncio.run(managed(database))
+
+
+def _readable_json(text: bytes) -> Any:
+    """Return a JSON value, or its text if it could be read and then not written again."""
+    from pydantic_core import from_json
+
+    try:
+        return from_json(text)
+    except ValueError:
+        return text.decode()
+
+
+@contextmanager
+def connected(url: str | None, schema: str | None) -> Iterator[tuple[Connection, str | None]]:
+    """Give a connection to the database, for the revisions, and the schema."""
+    with opened(url, schema) as database:
+        engine = database.engine()
+        try:
+            with engine.connect() as connection:
+                yield connection, database.schema
+        finally:
+            engine.dispose()
+
+
+def _print_version(is_asked_for: bool) -> None:
+    if is_asked_for:
+        typer.echo(f"aria-db {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=examples(
+        "aria-db upgrade",
+        "aria-db import conversations.jsonl",
+        "aria-db list",
+        "aria-db archive 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b",
+        "aria-db list --archived",
+    )
+)
+def aria_db(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Archive AI chat sessions in PostgreSQL: for real, atomically, in the database.
+
+    Exit status: 0 done, 1 refused or not found, 2 wrong usage.
+    """

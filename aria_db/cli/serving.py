@@ -1,0 +1,49 @@
+"""The commands that serve the API: serve, demo."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from aria_db.cli.base import DatabaseUrl, Schema, app, examples, opened, utf8
+
+
+@app.command(
+    epilog=examples(
+        "aria-db serve",
+        "ARIA_API_TOKEN=... aria-db serve --host 0.0.0.0",
+    )
+)
+def serve(
+    host: Annotated[
+        str, typer.Option(callback=utf8, help="The address to listen at.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at.")] = 8000,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+) -> None:
+    """Serve the HTTP API until it is interrupted; /docs describes it.
+
+    With ARIA_API_TOKEN set, every call needs it as a bearer token. Without, it listens
+    at loopback addresses only.
+    """
+    from aria_db.http import server
+
+    with opened(database_url, schema) as database:
+        server.serve(database, host, port, os.environ.get("ARIA_API_TOKEN"))
+
+
+@app.command(epilog=examples("aria-db demo", "ARIA_DB_DATA=./demo-data aria-db demo"))
+def demo() -> None:
+    """Archive a session through each client, on the embedded database, and restore one.
+
+    The exit status is 1 if anything that it prints is not as it should be.
+    """
+    from rich.console import Console
+
+    from aria_db.demo import run as run_demo
+
+    if not run_demo(Console()):
+        raise typer.Exit(1)
