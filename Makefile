@@ -28,15 +28,20 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar sql
 
-# The wheel alone, outside the checkout, with a database of its own.
+# The wheel in a fresh environment, outside the checkout, with a database of its own:
+# first without the extra that brings the command line, as a deploy may have it.
+FRESH := $(CURDIR)/$(VENV)/wheel/fresh/bin
 wheel: $(VENV)/installed
 	rm -rf $(VENV)/wheel
 	$(BIN)/python -m build --wheel --outdir $(VENV)/wheel .
 	$(PYTHON) -m venv $(VENV)/wheel/fresh
-	$(VENV)/wheel/fresh/bin/pip install --quiet --constraint constraints.txt \
-		"aria-db[all] @ file://$(CURDIR)/$$(ls $(VENV)/wheel/*.whl)"
-	cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(CURDIR)/$(VENV)/wheel/fresh/bin/aria-db upgrade
-	cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(CURDIR)/$(VENV)/wheel/fresh/bin/aria-db demo
+	for extra in embedded all; do \
+		$(FRESH)/pip install --quiet --constraint constraints.txt \
+			"aria-db[$$extra] @ file://$$(echo $(CURDIR)/$(VENV)/wheel/*.whl)" \
+		&& cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(FRESH)/aria-db upgrade \
+		&& cd $(CURDIR) || exit 1; \
+	done
+	cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(FRESH)/aria-db demo
 
 # Made again when what is installed changes.
 $(VENV)/installed: pyproject.toml constraints.txt

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -132,6 +133,8 @@ class Demo:
 
         with Session(self.engine) as session:
             archive = session.get(EngineChatSessionArchive, session_id)
+            place = archive or session.get_one(EngineChatSession, session_id)
+            title = place.title or ""
             return Look(
                 live=(rows(EngineChatSession.id), rows(EngineChatMessage.session_id)),
                 archived=(
@@ -139,19 +142,14 @@ class Demo:
                     rows(EngineChatMessageArchive.session_id),
                 ),
                 archived_at=archive.archived_at if archive else None,
-                in_list=str(session_id) in self.listed(""),
-                in_archive_list=str(session_id) in self.listed("/archive"),
+                in_list=str(session_id) in self.listed("", title),
+                in_archive_list=str(session_id) in self.listed("/archive", title),
             )
 
-    def listed(self, path: str) -> set[str]:
-        """Return the ids in a list of the API, all its pages."""
-        ids: set[str] = set()
-        has_more = True
-        while has_more:
-            page = self.request("GET", f"{path}?limit=100&offset={len(ids)}")
-            ids |= {session["id"] for session in page["sessions"]}
-            has_more = page["has_more"]
-        return ids
+    def listed(self, path: str, title: str) -> set[str]:
+        """Return the ids in a list of the API, of the sessions with a title."""
+        page = self.request("GET", f"{path}?limit=500&search={urllib.parse.quote(title)}")
+        return {session["id"] for session in page["sessions"]}
 
     def request(self, method: str, path: str) -> Any:
         """Return the JSON that the API answers."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+import pydantic_core
 from pydantic import AfterValidator
 
 DEEPEST_JSON = 100
@@ -62,6 +63,20 @@ def storable_json(value: Any) -> Any:
             return value
         level = inside
     raise ValueError(f"must not be nested more than {DEEPEST_JSON} levels deep")
+
+
+def readable_json(text: bytes) -> Any:
+    """Return a JSON value from the database, or its text if Python could not write it again.
+
+    For ``json_deserializer`` of an engine: PostgreSQL stores numbers and depths that Python
+    does not take, and one such row must not hide the others.
+
+    :param text: JSON, as PostgreSQL gives it.
+    """
+    try:
+        return storable_json(pydantic_core.from_json(text))
+    except ValueError:
+        return text.decode()
 
 
 StorableText = Annotated[str, AfterValidator(storable_text)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from importlib.util import find_spec
 from io import TextIOWrapper
 from types import FrameType
 
@@ -36,6 +37,12 @@ def main() -> None:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, _end)
 
+        if find_spec("typer") is None:
+            from aria_db.cli import core
+
+            core.main()
+            return
+
         from aria_db.cli import administration, importing, serving, sessions  # noqa: F401
         from aria_db.cli.base import app
 
@@ -57,6 +64,8 @@ def _told(error: Exception) -> int:
         if extra is None:
             raise error
         return _tell(f"{error.name} is not installed", f"pip install 'aria-db[{extra}]'")
+    if isinstance(error, ImportError) and "pq wrapper" in str(error):
+        return _tell("psycopg finds no libpq", "Install libpq, or pip install 'psycopg[binary]'.")
     if isinstance(error, OSError):
         return _tell(str(error))
 

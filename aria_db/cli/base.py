@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 import typer
@@ -107,9 +107,10 @@ def run(
     import asyncio
 
     from aria_db.session_manager import NativeSessionManager
+    from aria_db.validation import readable_json
 
     async def managed(database: Database) -> Result:
-        engine = database.async_engine(json_deserializer=_readable_json)
+        engine = database.async_engine(json_deserializer=readable_json)
         try:
             return await work(NativeSessionManager(engine))
         finally:
@@ -117,16 +118,6 @@ def run(
 
     with opened(url, schema) as database:
         return asyncio.run(managed(database))
-
-
-def _readable_json(text: bytes) -> Any:
-    """Return a JSON value, or its text if it could be read and then not written again."""
-    from pydantic_core import from_json
-
-    try:
-        return from_json(text)
-    except ValueError:
-        return text.decode()
 
 
 @contextmanager

