@@ -12,11 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from pytest_postgresql import factories
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from aria_db import embedded, migrate
 from aria_db.database import Database
 from aria_db.session_manager import NativeSessionManager
-from pytest_postgresql import factories
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 _SERVER = pytest.StashKey[embedded.EmbeddedServer]()
 

@@ -1,4 +1,5 @@
 import pytest
+
 from aria_db.session_manager import NativeSessionManager
 
 pytestmark = pytest.mark.anyio
