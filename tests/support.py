@@ -8,7 +8,11 @@ from psycopg import sql
 
 
 def new_session(
-    connection: psycopg.Connection, messages: int = 3, *, id: UUID | None = None, **columns: object
+    connection: psycopg.Connection,
+    messages: int = 3,
+    *,
+    id: UUID | None = None,
+    **columns: object,  # noqa: A002 (the column)
 ) -> UUID:
     """Insert a live session with messages, as the application does; return its id."""
     values = {"id": id or uuid4(), "title": "a session", **columns}
@@ -48,12 +52,17 @@ def places(connection: psycopg.Connection, session_id: UUID) -> tuple[int, int, 
     return row
 
 
+def is_blocked(observer: psycopg.Connection, pid: int) -> bool:
+    """Tell whether the backend waits for a lock."""
+    row = observer.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()
+    return row == (True,)
+
+
 def wait_until_blocked(observer: psycopg.Connection, pid: int) -> None:
     """Return when the backend waits for a lock; fail if it does not within 10 s."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        row = observer.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()
-        if row == (True,):
+        if is_blocked(observer, pid):
             return
         time.sleep(0.01)
     raise AssertionError(f"backend {pid} was not blocked within 10 s")

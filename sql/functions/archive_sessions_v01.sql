@@ -19,6 +19,8 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
+-- A row that a policy hides would be lost: fail rather than not see it.
+SET row_security = 'off'
 -- One plan for arrays of every length, kept for the life of the connection. It may
 -- be made while the tables are still empty, and must not be a scan of them later.
 SET plan_cache_mode = 'force_generic_plan'
@@ -29,6 +31,7 @@ DECLARE
     v_copied uuid[];
     v_elsewhere record;
     v_archived_at timestamptz;
+    v_detail text;
 BEGIN
     IF session_ids IS NULL OR array_position(session_ids, NULL) IS NOT NULL THEN
         RAISE EXCEPTION 'session_ids must be an array of uuids without NULL'
@@ -150,6 +153,16 @@ BEGIN
         TRUE
     FROM archived_sessions
     LEFT JOIN message_counts ON archived_sessions.id = message_counts.session_id;
+EXCEPTION
+    -- Found too late for the check above: a row that somebody else put into the archive
+    -- meanwhile, or a message id that another archived session has.
+    WHEN unique_violation THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+        RAISE EXCEPTION 'a session or message to archive has the id of one that is in the archive'
+            USING ERRCODE = 'AR001',
+            DETAIL = v_detail,
+            HINT = 'Nothing was moved. Try again; if it stays, compare the live tables with the archive '
+                'for this id, and delete what is wrong from one of them.';
 END;
 $function$;
 

@@ -19,6 +19,38 @@ BEGIN
         engine_chat_message_archive
     IN ROW EXCLUSIVE MODE;
 
+    -- A stricter level than READ COMMITTED shows the catalogue as of the caller's snapshot,
+    -- and would compare columns that are not those of now. has_column_privilege does look
+    -- at now, and gives null for a column that is not there.
+    IF
+        current_setting('transaction_isolation') <> 'read committed'
+        AND EXISTS (
+            SELECT
+            FROM pg_catalog.pg_attribute AS chat_column
+            WHERE
+                chat_column.attrelid IN (
+                    'engine_chat_sessions'::regclass,
+                    'engine_chat_messages'::regclass,
+                    'engine_chat_session_archive'::regclass,
+                    'engine_chat_message_archive'::regclass
+                )
+                AND chat_column.attnum > 0
+            GROUP BY chat_column.attrelid
+            HAVING
+                bool_or(
+                    NOT chat_column.attisdropped
+                    AND has_column_privilege(chat_column.attrelid, chat_column.attnum, 'SELECT') IS NULL
+                )
+                OR has_column_privilege(
+                    chat_column.attrelid, (max(chat_column.attnum) + 1)::smallint, 'SELECT'
+                ) IS NOT NULL
+        )
+    THEN
+        RAISE EXCEPTION 'the columns of the chat tables have changed since this transaction began'
+            USING ERRCODE = 'serialization_failure',
+            HINT = 'Nothing was moved. Try again in a new transaction.';
+    END IF;
+
     SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'column %.% %', v_drift.live_table, v_drift.column_name, v_drift.problem

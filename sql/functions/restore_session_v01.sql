@@ -11,10 +11,11 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
+-- A row that a policy hides would be lost: fail rather than not see it.
+SET row_security = 'off'
 AS $function$
 DECLARE
     v_is_archived boolean;
-    v_is_live boolean;
     v_columns record;
     v_detail text;
 BEGIN
@@ -34,22 +35,23 @@ BEGIN
         v_is_archived := FOUND;
         EXIT WHEN v_is_archived;
 
-        -- One statement, so one snapshot: a session that was archived after the
-        -- statement above must not pass for an unknown one.
-        SELECT bool_or(place.is_live) INTO v_is_live
-        FROM (
-            SELECT TRUE AS is_live
-            FROM engine_chat_sessions AS live
+        -- An archive that is under way is waited for, and the session then restored.
+        PERFORM FROM engine_chat_sessions AS live
+        WHERE live.id = restore_session.session_id
+        FOR NO KEY UPDATE;
+        EXIT WHEN FOUND;
+
+        -- One statement, so one snapshot: a session that has moved since the two
+        -- statements above must not pass for an unknown one.
+        IF NOT EXISTS (
+            SELECT FROM engine_chat_sessions AS live
             WHERE live.id = restore_session.session_id
             UNION ALL
-            SELECT FALSE
-            FROM engine_chat_session_archive AS archived
+            SELECT FROM engine_chat_session_archive AS archived
             WHERE archived.id = restore_session.session_id
-        ) AS place;
-        IF v_is_live IS NULL THEN
+        ) THEN
             RETURN;
         END IF;
-        EXIT WHEN v_is_live;
     END LOOP;
 
     IF v_is_archived THEN

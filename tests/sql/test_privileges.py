@@ -1,0 +1,350 @@
+"""Who may call, what else a caller reaches (nothing), and what fools the functions (nothing)."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from psycopg import sql
+
+from aria_db import migrate
+from aria_db.database import Database
+from tests.conftest import Connect
+from tests.sql import adopted_layout
+from tests.sql.adopted_layout import BOTH_LAYOUTS
+from tests.sql.rows import (
+    ARCHIVE,
+    LIVE,
+    all_tables,
+    archive,
+    archive_many,
+    archived,
+    copy_to_archive,
+    live,
+    not_of,
+    of,
+    restore,
+)
+from tests.support import new_session
+
+MOVES: dict[str, Callable] = {
+    "archive_session(uuid)": archive,
+    "archive_sessions(uuid[])": lambda connection, session_id: archive_many(
+        connection, [session_id]
+    )[session_id],
+    "restore_session(uuid)": restore,
+}
+INTERNAL = ["lock_and_check_tables()", "remove_archived_copies('{}')"]
+
+
+@pytest.fixture
+def caller(connect: Connect, role: str) -> psycopg.Connection:
+    """A connection of a role that owns nothing and may do nothing yet."""
+    return connect(user=role)
+
+
+def grant(connection: psycopg.Connection, role: str, *privileges: str) -> None:
+    for privilege in privileges:
+        connection.execute(
+            sql.SQL("GRANT {} TO {}").format(sql.SQL(privilege), sql.Identifier(role))
+        )
+
+
+def grant_all_moves(connection: psycopg.Connection, role: str) -> None:
+    grant(connection, role, *(f"EXECUTE ON FUNCTION {function}" for function in MOVES))
+
+
+def session_for(connection: psycopg.Connection, function: str) -> UUID:
+    session_id = new_session(connection)
+    if function.startswith("restore"):
+        archive(connection, session_id)
+    return session_id
+
+
+@BOTH_LAYOUTS
+@pytest.mark.parametrize("function", MOVES)
+def test_a_role_that_may_only_execute_moves_sessions_and_reaches_no_table(
+    connection: psycopg.Connection,
+    caller: psycopg.Connection,
+    role: str,
+    layout: str,
+    function: str,
+) -> None:
+    session_id = session_for(connection, function)
+    if layout == "views":
+        grant(connection, role, f"USAGE ON SCHEMA {adopted_layout.SCHEMA}")
+    grant(connection, role, f"EXECUTE ON FUNCTION {function}")
+
+    row = MOVES[function](caller, session_id)
+
+    assert row.id == session_id
+    assert row.message_count == 3
+    assert row[-1] is True
+    before = all_tables(connection)
+    for table in LIVE + ARCHIVE + (adopted_layout.TABLES if layout == "views" else ()):
+        for statement in (
+            f"SELECT count(*) FROM {table}",
+            f"SELECT id FROM {table} FOR UPDATE",
+            f"DELETE FROM {table}",
+            f"UPDATE {table} SET id = id",
+            f"INSERT INTO {table} DEFAULT VALUES",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                caller.execute(statement)
+    assert all_tables(connection) == before
+
+
+@pytest.mark.parametrize("function", MOVES)
+def test_a_role_without_the_privilege_moves_nothing(
+    connection: psycopg.Connection, caller: psycopg.Connection, role: str, function: str
+) -> None:
+    session_id = session_for(connection, function)
+    before = all_tables(connection)
+    # a privilege on one function is none on another, and the tables are none at all
+    others = [f"EXECUTE ON FUNCTION {other}" for other in MOVES if other != function]
+    grant(connection, role, *others)
+    grant(connection, role, f"ALL ON {', '.join(LIVE + ARCHIVE)}")
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        MOVES[function](caller, session_id)
+    assert all_tables(connection) == before
+
+
+@pytest.mark.parametrize("call", INTERNAL)
+def test_the_inner_functions_are_nobodys_to_call(
+    connection: psycopg.Connection, caller: psycopg.Connection, role: str, call: str
+) -> None:
+    grant_all_moves(connection, role)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        caller.execute(f"SELECT {call}")
+
+
+# Objects of a caller's own, by the names that the functions use. Each gives itself away: it
+# raises, answers wrongly, or takes rows that then are not where they belong.
+_TABLES_OF_THE_SAME_NAMES = """
+    CREATE {temporary} TABLE {prefix}engine_chat_sessions (id uuid, status text);
+    CREATE {temporary} TABLE {prefix}engine_chat_messages (id uuid, session_id uuid, role text);
+    CREATE {temporary} TABLE {prefix}engine_chat_session_archive (
+        archived_at timestamptz, id uuid, status text);
+    CREATE {temporary} TABLE {prefix}engine_chat_message_archive (
+        archived_at timestamptz, id uuid, session_id uuid, role text);
+"""
+_RAISE = "LANGUAGE plpgsql AS $$ BEGIN RAISE 'fooled'; END $$"
+_FUNCTIONS_AND_OPERATORS = f"""
+    CREATE FUNCTION {{prefix}}archive_sessions(uuid[])
+        RETURNS TABLE (
+            id uuid, archived_at timestamptz, message_count bigint, newly_archived boolean)
+        {_RAISE};
+    CREATE FUNCTION {{prefix}}lock_and_check_tables() RETURNS void LANGUAGE sql AS '';
+    CREATE FUNCTION {{prefix}}remove_archived_copies(uuid[]) RETURNS void LANGUAGE sql AS '';
+    CREATE FUNCTION {{prefix}}archive_column_drift()
+        RETURNS TABLE (live_table text, column_name text, problem text)
+        LANGUAGE sql AS $$ SELECT 'fooled', 'fooled', 'fooled' $$;
+    CREATE FUNCTION {{prefix}}array_position(uuid[], uuid) RETURNS integer {_RAISE};
+    CREATE FUNCTION {{prefix}}cardinality(uuid[]) RETURNS integer {_RAISE};
+    CREATE FUNCTION {{prefix}}unnest(uuid[]) RETURNS SETOF uuid {_RAISE};
+    CREATE FUNCTION {{prefix}}clock_timestamp() RETURNS timestamptz {_RAISE};
+    CREATE FUNCTION {{prefix}}count() RETURNS bigint {_RAISE};
+    CREATE FUNCTION {{prefix}}record_image_eq(record, record) RETURNS boolean
+        LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$;
+    CREATE FUNCTION {{prefix}}format(text, text, text) RETURNS text {_RAISE};
+    CREATE FUNCTION {{prefix}}quote_ident(name) RETURNS text {_RAISE};
+    CREATE FUNCTION {{prefix}}add_none(uuid[], uuid) RETURNS uuid[]
+        LANGUAGE sql AS $$ SELECT '{{{{}}}}'::uuid[] $$;
+    CREATE AGGREGATE {{prefix}}array_agg(uuid) (
+        sfunc = {{prefix}}add_none, stype = uuid[], initcond = '{{{{}}}}');
+    CREATE FUNCTION {{prefix}}always(uuid, uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    CREATE OPERATOR {{prefix}}= (leftarg = uuid, rightarg = uuid, function = {{prefix}}always);
+    CREATE FUNCTION {{prefix}}never(varchar, varchar) RETURNS boolean
+        LANGUAGE sql AS 'SELECT false';
+    CREATE OPERATOR {{prefix}}= (leftarg = varchar, rightarg = varchar, function = {{prefix}}never);
+"""
+
+
+def fool(connection: psycopg.Connection, own_schema: str) -> None:
+    """Put objects of the caller's own before and behind the real ones, as far as SQL lets it."""
+    connection.execute(_TABLES_OF_THE_SAME_NAMES.format(temporary="TEMPORARY", prefix=""))
+    connection.execute(_FUNCTIONS_AND_OPERATORS.format(prefix="pg_temp."))
+    connection.execute(
+        (_TABLES_OF_THE_SAME_NAMES + _FUNCTIONS_AND_OPERATORS).format(
+            temporary="", prefix=f"{own_schema}."
+        )
+    )
+    connection.execute(f"SET search_path = {own_schema}, pg_temp, pg_catalog, public")
+
+
+@pytest.mark.parametrize("warmed_up", [True, False])
+def test_a_callers_own_tables_functions_and_operators_fool_nobody(
+    connection: psycopg.Connection, caller: psycopg.Connection, role: str, warmed_up: bool
+) -> None:
+    """With plans from before the caller made them, and without."""
+    session_id, copied, different, bystander = (new_session(connection) for _ in range(4))
+    rows = live(connection)
+    copy_to_archive(connection, copied)
+    copy_to_archive(connection, different)
+    connection.execute(
+        "UPDATE engine_chat_session_archive SET title = 'another' WHERE id = %s", [different]
+    )
+    connection.execute(sql.SQL("CREATE SCHEMA own AUTHORIZATION {}").format(sql.Identifier(role)))
+    grant_all_moves(connection, role)
+    if warmed_up:
+        caller.execute(
+            "SELECT archive_session(gen_random_uuid()), restore_session(gen_random_uuid())"
+        )
+    fool(caller, "own")
+
+    def call(function: str, argument: object) -> tuple:
+        row = caller.execute(f"SELECT * FROM public.{function}(%s)", [argument]).fetchone()
+        assert row is not None
+        return row
+
+    assert call("archive_session", session_id)[2:] == (3, True)
+    assert call("archive_sessions", [copied])[2:] == (3, False)
+    with pytest.raises(psycopg.Error) as refused:
+        call("archive_session", different)
+    assert refused.value.sqlstate == "AR001"
+    assert of(archived(connection), session_id, copied) == of(rows, session_id, copied)
+    assert live(connection) == of(rows, different, bystander)
+    assert call("restore_session", session_id)[2:] == (3, True)
+    assert call("restore_session", copied)[2:] == (3, True)
+    assert live(connection) == rows
+    for schema in ("own", "pg_temp"):
+        for table in LIVE + ARCHIVE:
+            assert caller.execute(f"SELECT * FROM {schema}.{table}").fetchall() == []
+
+
+def test_a_callers_settings_change_nothing_about_the_move(
+    connection: psycopg.Connection, caller: psycopg.Connection, role: str
+) -> None:
+    """Every plan made unlikely, every text form changed, every check of PL/pgSQL made an error."""
+    session_id, copied, bystander = (new_session(connection) for _ in range(3))
+    rows = live(connection)
+    copy_to_archive(connection, copied)
+    grant_all_moves(connection, role)
+    planner = connection.execute("SELECT name FROM pg_settings WHERE name LIKE 'enable\\_%'")
+    settings = {name: "off" for (name,) in planner} | {
+        "plan_cache_mode": "force_custom_plan",
+        "debug_parallel_query": "on",
+        "jit": "on",
+        "jit_above_cost": "0",
+        "row_security": "off",
+        "array_nulls": "off",
+        "transform_null_equals": "on",
+        "quote_all_identifiers": "on",
+        "extra_float_digits": "-15",
+        "bytea_output": "escape",
+        "datestyle": "SQL, DMY",
+        "intervalstyle": "sql_standard",
+        "timezone": "Pacific/Kiritimati",
+        "standard_conforming_strings": "off",
+        "backslash_quote": "on",
+        "check_function_bodies": "off",
+        "default_transaction_deferrable": "on",
+        "plpgsql.extra_errors": "all",
+        "xmlbinary": "hex",
+        "work_mem": "64kB",
+        "from_collapse_limit": "1",
+        "join_collapse_limit": "1",
+        "cursor_tuple_fraction": "0",
+    }
+    for name, value in settings.items():
+        caller.execute("SELECT set_config(%s, %s, false)", [name, value])
+
+    answers = caller.execute(
+        "SELECT id, message_count, newly_archived FROM archive_sessions(%s)",
+        [[session_id, copied, uuid4()]],
+    )
+
+    assert set(answers) == {(session_id, 3, True), (copied, 3, False)}
+    assert archived(connection) == not_of(rows, bystander)
+    for moved in (session_id, copied):
+        answers = caller.execute("SELECT newly_restored FROM restore_session(%s)", [moved])
+        assert answers.fetchone() == (True,)
+    assert live(connection) == rows
+
+
+@pytest.mark.parametrize("function", MOVES)
+def test_a_caller_can_give_up_waiting_and_nothing_has_moved(
+    connection: psycopg.Connection,
+    b: psycopg.Connection,
+    caller: psycopg.Connection,
+    role: str,
+    function: str,
+) -> None:
+    session_id = session_for(connection, function)
+    grant_all_moves(connection, role)
+    before = all_tables(connection)
+    b.execute("BEGIN")
+    b.execute(f"LOCK TABLE {LIVE[1]} IN ACCESS EXCLUSIVE MODE")
+    caller.execute("SET lock_timeout = '50ms'")
+
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        MOVES[function](caller, session_id)
+    b.execute("ROLLBACK")
+    assert all_tables(connection) == before
+    assert MOVES[function](caller, session_id)[-1] is True
+
+
+@pytest.fixture
+def owner(
+    database: Database, connect: Connect, connection: psycopg.Connection, role: str
+) -> psycopg.Connection:
+    """A connection of a plain role that has installed everything in a schema of its own."""
+    connection.execute(sql.SQL("CREATE SCHEMA app AUTHORIZATION {}").format(sql.Identifier(role)))
+    engine = sa.create_engine(database.url.set(username=role))
+    with engine.connect() as installing:
+        migrate.upgrade(installing, schema="app")
+    engine.dispose()
+    owner = connect(user=role)
+    owner.execute("SET search_path = app")
+    return owner
+
+
+def test_an_owner_without_any_other_power_is_enough(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    """No superuser anywhere: a plain role installs, and what it installed works for it."""
+    session_id = new_session(owner)
+    rows = live(owner)
+
+    assert archive(owner, session_id)[2:] == (3, True)
+    assert archived(owner) == rows
+    assert restore(owner, session_id)[2:] == (3, True)
+    assert live(owner) == rows
+    copy_to_archive(owner, session_id)
+    assert archive(owner, session_id)[2:] == (3, False)
+    assert archived(owner) == rows
+    # and the tables of the same names in public are none of its business
+    assert not any(all_tables(connection).values())
+
+
+@pytest.mark.parametrize(
+    ("table", "policy"),
+    [
+        ("engine_chat_messages", "USING (role = 'user')"),
+        ("engine_chat_sessions", "FOR SELECT USING (true)"),
+        ("engine_chat_message_archive", "FOR INSERT WITH CHECK (true)"),
+    ],
+)
+@pytest.mark.parametrize("call", [archive, restore])
+def test_a_move_that_does_not_see_every_row_is_refused(
+    owner: psycopg.Connection,
+    connection: psycopg.Connection,
+    call: Callable,
+    table: str,
+    policy: str,
+) -> None:
+    """A policy hides rows from the functions' owner. Deleting their session would delete them."""
+    session_id = new_session(owner)
+    if call is restore:
+        archive(owner, session_id)
+    connection.execute("SET search_path = app")
+    before = all_tables(connection)
+    owner.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    owner.execute(f"CREATE POLICY hiding ON {table} {policy}")
+    owner.execute("SET statement_timeout = '2s'")
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        call(owner, session_id)
+    assert all_tables(connection) == before
