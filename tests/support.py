@@ -11,8 +11,8 @@ def new_session(
     connection: psycopg.Connection,
     messages: int = 3,
     *,
-    id: UUID | None = None,
-    **columns: object,  # noqa: A002 (the column)
+    id: UUID | None = None,  # noqa: A002 (the column)
+    **columns: object,
 ) -> UUID:
     """Insert a live session with messages, as the application does; return its id."""
     values = {"id": id or uuid4(), "title": "a session", **columns}
