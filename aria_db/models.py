@@ -7,15 +7,17 @@ through :mod:`aria_db.functions` alone.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     DateTime,
     Double,
     ForeignKeyConstraint,
+    Identity,
     Index,
     MetaData,
     Numeric,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     Text,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -151,6 +154,73 @@ class EngineChatMessageArchive(ArchivedColumns, MessageColumns, Base):
 for _archive in ("engine_chat_session_archive", "engine_chat_message_archive"):
     for _column in Base.metadata.tables[_archive].columns:
         _column.server_default = None
+
+
+class EngineArchivePolicy(Base):
+    """At which age sessions of a type are archived, and archived ones purged."""
+
+    __tablename__ = "engine_archive_policy"
+
+    session_type: Mapped[str] = mapped_column(String(50), primary_key=True)
+    archive_after: Mapped[timedelta | None]
+    purge_after: Mapped[timedelta | None]
+    enabled: Mapped[bool] = mapped_column(server_default=true())
+
+
+class EngineSessionHold(Base):
+    """A session that must stay where it is. Written by ``place_hold`` and ``release_hold``."""
+
+    __tablename__ = "engine_session_hold"
+
+    session_id: Mapped[UUID] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    placed_by: Mapped[str] = mapped_column(server_default=func.session_user())
+    placed_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class RunColumns:
+    """The columns of a run of the prune or the purge."""
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    kind: Mapped[str]
+    arguments: Mapped[dict[str, Any]]
+    started_by: Mapped[str] = mapped_column(server_default=func.session_user())
+    started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    last_batch_at: Mapped[datetime | None]
+    batches: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    sessions: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    messages: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    finished_at: Mapped[datetime | None]
+    stop_reason: Mapped[str | None]
+    error: Mapped[str | None]
+
+
+class EngineArchiveRun(RunColumns, Base):
+    """A row of the run log."""
+
+    __tablename__ = "engine_archive_run"
+
+    backend_pid: Mapped[int] = mapped_column(BigInteger)
+
+
+class EngineArchiveRunList(RunColumns, ViewBase):
+    """A row of the run log with the state of the run."""
+
+    __tablename__ = "engine_archive_run_list"
+
+    state: Mapped[str]
+
+
+class EngineArchiveHealth(ViewBase):
+    """A figure that an operator watches."""
+
+    __tablename__ = "engine_archive_health"
+
+    figure: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    reading: Mapped[str]
+    is_ok: Mapped[bool]
+    remedy: Mapped[str]
 
 
 class EngineChatSessionList(SessionColumns, ViewBase):

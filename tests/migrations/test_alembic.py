@@ -18,6 +18,8 @@ from pytest_alembic.tests import (  # noqa: F401 (they are tests of this module 
 from aria_db import migrate, models
 from aria_db.database import Database
 from tests.migrations.support import (
+    ARCHIVES,
+    LIVE_TABLES,
     NOTHING,
     REVISIONS,
     alembic,
@@ -75,11 +77,12 @@ def test_alembic_check_leaves_tables_of_the_application_alone(
         command.check(migrate.config(checked))
 
 
-def test_tables_made_from_the_models_are_those_of_the_revision_to_the_last_default(
+def test_chat_tables_made_from_the_models_are_those_of_the_revision_to_the_last_default(
     empty_database: Database, empty_connection: psycopg.Connection
 ) -> None:
+    chat_tables = [models.Base.metadata.tables[name] for name in LIVE_TABLES + ARCHIVES]
     with connected(empty_database) as connection, connection.begin():
-        models.Base.metadata.create_all(connection)
+        models.Base.metadata.create_all(connection, tables=chat_tables)
     upgrade(empty_database, "0001", schema="migrated")
 
     of_the_models = catalogue(empty_connection)

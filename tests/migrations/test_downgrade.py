@@ -42,13 +42,25 @@ FILL = {
     """,
 }
 
+# The same for the tables of revision 0003, which no downgrade below it leaves.
+FILL_OUR_OWN = {
+    "engine_session_hold": """
+        INSERT INTO engine_session_hold (session_id, reason) VALUES (gen_random_uuid(), 'asked')
+    """,
+    "engine_archive_run": "SELECT begin_archive_run('prune')",
+    "engine_archive_policy": """
+        INSERT INTO engine_archive_policy (session_type) VALUES ('imported')
+    """,
+}
 
-@pytest.mark.parametrize("table", FILL)
+
+@pytest.mark.parametrize("table", FILL | FILL_OUR_OWN)
 def test_a_downgrade_that_would_drop_rows_names_the_table_and_drops_nothing(
     table: str, database: Database, connection: psycopg.Connection
 ) -> None:
-    connection.execute(FILL[table])
-    before = catalogue(connection)
+    connection.execute((FILL | FILL_OUR_OWN)[table])
+    rows = f"SELECT count(*) FROM {table}"
+    before = catalogue(connection), one(connection, rows)
 
     with pytest.raises(sa.exc.OperationalError) as refusal:
         downgrade(database, "base")
@@ -57,8 +69,37 @@ def test_a_downgrade_that_would_drop_rows_names_the_table_and_drops_nothing(
     assert isinstance(error, psycopg.errors.ObjectNotInPrerequisiteState)
     assert error.diag.message_primary == f"table {table} holds rows and is not dropped"
     assert error.diag.message_hint is not None
-    assert catalogue(connection) == before
-    assert one(connection, f"SELECT count(*) FROM {table}") == 1
+    assert (catalogue(connection), one(connection, rows)) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "archive_after = '2 days'",
+        "archive_after = NULL",
+        "purge_after = '1 year'",
+        "enabled = false",
+    ],
+)
+def test_a_downgrade_does_not_drop_a_default_policy_that_was_changed(
+    change: str, database: Database, connection: psycopg.Connection
+) -> None:
+    connection.execute(f"UPDATE engine_archive_policy SET {change} WHERE session_type = '*'")
+
+    with pytest.raises(sa.exc.OperationalError, match="engine_archive_policy holds rows"):
+        downgrade(database, "0002")
+
+
+def test_a_downgrade_drops_the_default_policies_and_the_upgrade_brings_them_back(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    policies = "SELECT array_agg(policy::text) FROM engine_archive_policy AS policy"
+    before = one(connection, policies)
+
+    downgrade(database, "0002")
+    upgrade(database)
+
+    assert one(connection, policies) == before
 
 
 def test_the_script_of_a_downgrade_refuses_to_drop_rows_too(

@@ -1,0 +1,198 @@
+"""The functions of retention as Python calls, and sessions of a certain age."""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from tests.support import new_session, places
+
+StartBlocked = Callable[..., Future]
+
+LIVE = (1, 3, 0, 0)
+ARCHIVED = (0, 0, 1, 3)
+GONE = (0, 0, 0, 0)
+
+
+class Moved(NamedTuple):
+    """What one batch did."""
+
+    sessions: int
+    messages: int
+
+
+NOTHING = Moved(0, 0)
+
+
+def call(connection: psycopg.Connection, function: str, **arguments: object) -> list:
+    """Return the rows of ``SELECT * FROM function(name => value, ...)``."""
+    named = ", ".join(f"{name} => %({name})s" for name in arguments)
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    return cursor.execute(f"SELECT * FROM {function}({named})", arguments).fetchall()
+
+
+def prune(connection: psycopg.Connection, **arguments: object) -> Moved:
+    return Moved(*call(connection, "prune_sessions", **arguments)[0])
+
+
+def purge(connection: psycopg.Connection, **arguments: object) -> Moved:
+    return Moved(*call(connection, "purge_archive", **arguments)[0])
+
+
+def archive(connection: psycopg.Connection, *ids: UUID) -> list:
+    return call(connection, "archive_sessions", session_ids=list(ids))
+
+
+def restore(connection: psycopg.Connection, session_id: UUID) -> list:
+    return call(connection, "restore_session", session_id=session_id)
+
+
+def place_hold(connection: psycopg.Connection, session_id: UUID, reason: str = "asked") -> list:
+    return call(connection, "place_hold", session_id=session_id, reason=reason)
+
+
+def release_hold(connection: psycopg.Connection, session_id: UUID) -> bool:
+    return call(connection, "release_hold", session_id=session_id)[0].release_hold
+
+
+def session_of_age(
+    connection: psycopg.Connection, age: str, messages: int = 3, **columns: object
+) -> UUID:
+    """Insert a live session with messages, last updated so long ago."""
+    session_id = new_session(connection, messages, **columns)
+    connection.execute(
+        "UPDATE engine_chat_sessions SET updated_at = now() - %s::interval WHERE id = %s",
+        (age, session_id),
+    )
+    return session_id
+
+
+def old_sessions(connection: psycopg.Connection, count: int, **columns: object) -> list[UUID]:
+    """Insert sessions that the default policy archives, the oldest first."""
+    return [session_of_age(connection, f"{200 - n} days", **columns) for n in range(count)]
+
+
+def archived_for(
+    connection: psycopg.Connection, age: str, messages: int = 3, **columns: object
+) -> UUID:
+    """Insert a session and archive it, so long ago."""
+    session_id = new_session(connection, messages, **columns)
+    archive(connection, session_id)
+    for table, key in (
+        ("engine_chat_session_archive", "id"),
+        ("engine_chat_message_archive", "session_id"),
+    ):
+        connection.execute(
+            f"UPDATE {table} SET archived_at = now() - %s::interval WHERE {key} = %s",
+            (age, session_id),
+        )
+    return session_id
+
+
+def copy_to_archive(connection: psycopg.Connection, session_id: UUID) -> None:
+    """Leave a session in both places, as an interrupted copy does."""
+    for live, archived, key in (
+        ("engine_chat_sessions", "engine_chat_session_archive", "id"),
+        ("engine_chat_messages", "engine_chat_message_archive", "session_id"),
+    ):
+        connection.execute(
+            f"INSERT INTO {archived} SELECT now(), live.* FROM {live} AS live WHERE {key} = %s",
+            (session_id,),
+        )
+
+
+def set_policy(connection: psycopg.Connection, session_type: str, **columns: object) -> None:
+    """Give a session type this policy and nothing else."""
+    connection.execute("DELETE FROM engine_archive_policy WHERE session_type = %s", (session_type,))
+    named = ", ".join(["session_type", *columns])
+    values = ", ".join(["%s"] * (len(columns) + 1))
+    connection.execute(
+        f"INSERT INTO engine_archive_policy ({named}) VALUES ({values})",
+        [session_type, *columns.values()],
+    )
+
+
+def where(connection: psycopg.Connection, ids: Iterable[UUID]) -> list[tuple[int, int, int, int]]:
+    """Tell of each session what :func:`tests.support.places` does."""
+    return [places(connection, session_id) for session_id in ids]
+
+
+def one(connection: psycopg.Connection, query: str, *values: object) -> object:
+    """Return the first column of the first row."""
+    row = connection.execute(query, values or None).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def locked_sessions(observer: psycopg.Connection, table: str = "engine_chat_sessions") -> set[UUID]:
+    """Return the sessions whose rows another connection has locked."""
+    with observer.transaction(force_rollback=True):
+        free = observer.execute(f"SELECT id FROM {table} FOR UPDATE SKIP LOCKED").fetchall()
+        rows = observer.execute(f"SELECT id FROM {table}").fetchall()
+    return {row for (row,) in rows} - {row for (row,) in free}
+
+
+def stop_in_view(connection: psycopg.Connection, view: str) -> None:
+    """Make who reads the view wait for the advisory lock 1, in the middle of its statement.
+
+    It has its snapshot then, and has locked no row.
+    """
+    connection.execute(
+        """
+        CREATE FUNCTION stop_here() RETURNS boolean LANGUAGE plpgsql VOLATILE COST 1000000
+        SET lock_timeout = 0 AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock_shared(1);
+            RETURN TRUE;
+        END; $$
+        """
+    )
+    definition = str(one(connection, "SELECT pg_get_viewdef(%s)", view)).rstrip(";")
+    connection.execute(f"CREATE OR REPLACE VIEW {view} AS {definition} WHERE stop_here()")
+
+
+def put_behind_a_view_that_stops(connection: psycopg.Connection, table: str) -> None:
+    """Put a view in the place of a table, and :func:`stop_in_view`."""
+    connection.execute(f"ALTER TABLE {table} RENAME TO {table}_rows")
+    connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_rows")
+    stop_in_view(connection, table)
+
+
+def stop_at_batch(connection: psycopg.Connection, batch: int) -> None:
+    """Make a run wait for the advisory lock 1 with this batch moved and not committed."""
+    connection.execute(
+        """
+        CREATE FUNCTION stop_run() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock_shared(1);
+            RETURN NEW;
+        END; $$
+        """
+    )
+    connection.execute(
+        f"""
+        CREATE TRIGGER stop_run BEFORE UPDATE ON engine_archive_run
+        FOR EACH ROW WHEN (NEW.batches = {batch} AND OLD.batches < {batch})
+        EXECUTE FUNCTION stop_run()
+        """
+    )
+
+
+def runs(connection: psycopg.Connection) -> list:
+    """Return the run log, the oldest run first."""
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    return cursor.execute("SELECT * FROM engine_archive_run_list ORDER BY id").fetchall()
+
+
+def wait_until_gone(observer: psycopg.Connection, pid: int) -> None:
+    """Return when there is no such backend; fail if there still is one after 10 s."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if one(observer, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == 0:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"backend {pid} was still there after 10 s")
