@@ -21,7 +21,7 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from aria_db.errors import AriaError
-from aria_db.session_manager import NewSession
+from aria_db.importing import NewSession
 from aria_db.validation import StorableJson, storable_text
 
 STANDARD_INPUT = Path("-")

@@ -62,6 +62,10 @@ class ColumnDrift(DatabaseError):
     """AR002: a column would not be archived faithfully; nothing moved."""
 
 
+class SessionHeld(DatabaseError):
+    """AR003: the session is on hold; nothing was moved or deleted."""
+
+
 class InvalidArgument(DatabaseError):
     """22023: an argument of a function is out of its range; nothing was done."""
 
@@ -98,6 +102,7 @@ class DatabaseUnavailable(DatabaseError):
 _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "AR001": SessionConflict,
     "AR002": ColumnDrift,
+    "AR003": SessionHeld,
     "22023": InvalidArgument,
     "42501": PermissionDenied,
     "42883": NotUpgraded,

@@ -15,7 +15,7 @@ files in ``sql/functions/``; :mod:`aria_db.errors` has an exception for each err
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,14 +26,18 @@ from sqlalchemy import (
     ColumnClause,
     DateTime,
     Function,
+    Integer,
+    Interval,
     Select,
     String,
+    Text,
     Uuid,
     column,
     func,
     literal,
     select,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 _TIMESTAMP = DateTime(timezone=True)
 _ARCHIVED: tuple[ColumnClause[Any], ...] = (
@@ -47,6 +51,23 @@ _RESTORED: tuple[ColumnClause[Any], ...] = (
     column("restored_at", _TIMESTAMP),
     column("message_count", BigInteger()),
     column("newly_restored", Boolean()),
+)
+_MOVED: tuple[ColumnClause[Any], ...] = (
+    column("sessions", BigInteger()),
+    column("messages", BigInteger()),
+)
+_PRUNABLE: tuple[ColumnClause[Any], ...] = (
+    column("of_type", String()),
+    column("sessions", BigInteger()),
+    column("messages", BigInteger()),
+    column("held", BigInteger()),
+    column("conflicting", BigInteger()),
+)
+_HOLD: tuple[ColumnClause[Any], ...] = (
+    column("id", Uuid()),
+    column("hold_reason", String()),
+    column("placed_by", String()),
+    column("placed_at", _TIMESTAMP),
 )
 _DRIFT: tuple[ColumnClause[Any], ...] = (
     column("live_table", String()),
@@ -109,3 +130,123 @@ def archive_column_drift() -> Select[str, str, str]:
         each; none when all is well.
     """
     return _rows(func.archive_column_drift(), _DRIFT)
+
+
+def prune_sessions(
+    older_than: timedelta | None = None, session_type: str | None = None, batch_size: int = 500
+) -> Select[int, int]:
+    """Archive one batch of sessions that are soft-deleted or old, oldest first.
+
+    Sessions in use, held, or in the archive as well are left for a later run.
+
+    :param older_than: how long ago the last update must be; None for what the policy of
+        the session's type says.
+    :param session_type: only sessions of this type; None for all.
+    :param batch_size: how many sessions at most.
+    :return: a statement that gives 1 row ``(sessions, messages)``, how many were moved;
+        0 when nothing is left that can be moved now.
+    :raises aria_db.errors.InvalidArgument: when executed: an argument is out of range, the
+        type is unknown, or no policy says an age.
+    """
+    call = func.prune_sessions(
+        literal(older_than, Interval()),
+        literal(session_type, Text()),
+        literal(batch_size, Integer()),
+    )
+    return _rows(call, _MOVED)
+
+
+def count_prunable_sessions(
+    older_than: timedelta | None = None, session_type: str | None = None
+) -> Select[str, int, int, int, int]:
+    """Count what :func:`prune_sessions` would archive. Locks and moves nothing.
+
+    :param older_than: as :func:`prune_sessions`.
+    :param session_type: as :func:`prune_sessions`.
+    :return: a statement that gives a row per type ``(of_type, sessions, messages, held,
+        conflicting)``; the last two count the sessions that wait behind a hold, or because
+        they are in the archive as well.
+    :raises aria_db.errors.InvalidArgument: when executed, as :func:`prune_sessions`.
+    """
+    call = func.count_prunable_sessions(
+        literal(older_than, Interval()), literal(session_type, Text())
+    )
+    return _rows(call, _PRUNABLE)
+
+
+def purge_archive(session_type: str | None = None, batch_size: int = 500) -> Select[int, int]:
+    """Delete for good one batch of archived sessions that their policy no longer keeps.
+
+    :param session_type: only sessions of this type; None for all.
+    :param batch_size: how many sessions at most.
+    :return: a statement that gives 1 row ``(sessions, messages)``, how many were deleted.
+    :raises aria_db.errors.InvalidArgument: when executed: the batch size is below 1, or
+        the type is unknown.
+    """
+    call = func.purge_archive(literal(session_type, Text()), literal(batch_size, Integer()))
+    return _rows(call, _MOVED)
+
+
+def place_hold(session_id: UUID, reason: str) -> Select[UUID, str, str, datetime]:
+    """Keep a session, live or archived, from being archived, pruned, purged or deleted.
+
+    :param session_id: the session.
+    :param reason: why; replaces the reason of a hold that is there.
+    :return: a statement that gives 0 or 1 row ``(id, hold_reason, placed_by, placed_at)``:
+        none if there is no such session.
+    :raises aria_db.errors.InvalidArgument: when executed: the reason is empty.
+    """
+    return _rows(func.place_hold(literal(session_id, Uuid()), literal(reason, Text())), _HOLD)
+
+
+def release_hold(session_id: UUID) -> Select[bool]:
+    """End the hold on a session.
+
+    :param session_id: the session.
+    :return: a statement that gives whether there was one.
+    """
+    return select(func.release_hold(literal(session_id, Uuid()), type_=Boolean()))
+
+
+def begin_archive_run(kind: str, arguments: dict[str, Any]) -> Select[int]:
+    """Open a row of the run log. Commit before the first batch.
+
+    :param kind: ``prune`` or ``purge``.
+    :param arguments: what the run was asked for.
+    :return: a statement that gives the run's id.
+    """
+    call = func.begin_archive_run(
+        literal(kind, Text()), literal(arguments, JSONB()), type_=BigInteger()
+    )
+    return select(call)
+
+
+def record_archive_batch(run_id: int, sessions: int, messages: int) -> Select[Any]:
+    """Add a batch to its run, in the batch's transaction.
+
+    :param run_id: what :func:`begin_archive_run` gave.
+    :param sessions: how many the batch moved or deleted.
+    :param messages: how many the batch moved or deleted.
+    """
+    return select(
+        func.record_archive_batch(
+            literal(run_id, BigInteger()),
+            literal(sessions, BigInteger()),
+            literal(messages, BigInteger()),
+        )
+    )
+
+
+def finish_archive_run(run_id: int, stop_reason: str, error: str | None = None) -> Select[Any]:
+    """Close the row of a run.
+
+    :param run_id: what :func:`begin_archive_run` gave.
+    :param stop_reason: ``nothing left``, ``max_runtime``, ``max_sessions``,
+        ``interrupted`` or ``failed``.
+    :param error: what failed.
+    """
+    return select(
+        func.finish_archive_run(
+            literal(run_id, BigInteger()), literal(stop_reason, Text()), literal(error, Text())
+        )
+    )

@@ -8,35 +8,29 @@ copies or deletes rows for that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from itertools import count
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Select,
-    Uuid,
-    any_,
     delete,
     exists,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
-from aria_db.errors import Retryable, translated
+from aria_db.errors import SessionHeld
+from aria_db.importing import Importing
 from aria_db.models import (
     Base,
     EngineChatMessage,
@@ -45,7 +39,9 @@ from aria_db.models import (
     EngineChatSessionArchive,
     EngineChatSessionArchiveList,
     EngineChatSessionList,
+    EngineSessionHold,
 )
+from aria_db.retention import Retention
 
 SortKey = Literal["created_at", "updated_at", "title"]
 
@@ -83,36 +79,6 @@ class Restored:
     restored_at: datetime | None
     message_count: int
     newly_restored: bool
-
-
-@dataclass(frozen=True)
-class NewSession:
-    """A session to import.
-
-    :param id: its id, the same whenever it is imported.
-    :param columns: attributes of :class:`EngineChatSession` with their values; the
-        same ones for all sessions of an import.
-    :param messages: the same of :class:`EngineChatMessage` for each message, in
-        the order in which they were said.
-    """
-
-    id: UUID
-    columns: Mapping[str, Any]
-    messages: Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What an import did.
-
-    :param sessions: how many were created.
-    :param already_there: how many were left as they are, live or archived.
-    :param messages: how many messages were created.
-    """
-
-    sessions: int
-    already_there: int
-    messages: int
 
 
 @dataclass(frozen=True)
@@ -193,7 +159,7 @@ class Page(Generic[ListedSession]):
         return self.offset + len(self.sessions) < self.total
 
 
-class NativeSessionManager:
+class NativeSessionManager(Importing, Retention):
     """Sessions and messages of the chat engine, live and archived.
 
     Every method runs in a transaction of its own and raises the exceptions of
@@ -202,22 +168,6 @@ class NativeSessionManager:
     :param engine: an asynchronous engine whose connections find the tables, for
         example ``Database(url, schema).async_engine()``.
     """
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        with translated():
-            async with self._sessions.begin() as session:
-                yield session
-
-    @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[AsyncSession]:
-        """Begin a transaction whose statements all see the same moment."""
-        async with self._transaction() as session:
-            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            yield session
 
     # Live sessions
 
@@ -325,14 +275,24 @@ class NativeSessionManager:
         """Delete a live session and its messages for good. The archive is not touched.
 
         :return: whether there was such a session.
+        :raises aria_db.errors.SessionHeld: it is on hold; nothing was deleted.
         """
         async with self._transaction() as session:
-            deleted = await session.scalars(
-                delete(EngineChatSession)
-                .where(EngineChatSession.id == session_id)
-                .returning(EngineChatSession.id)
+            row = await session.get(EngineChatSession, session_id, with_for_update=True)
+            if row is None:
+                return False
+            # Under the lock, and in a statement of its own: place_hold waits for the lock,
+            # and what it committed before is seen here.
+            if hold := await session.get(EngineSessionHold, session_id):
+                raise SessionHeld(
+                    f"session {session_id} is on hold: {hold.reason}",
+                    sqlstate="AR003",
+                    hint="Nothing was deleted. Release the hold when its reason is gone.",
+                )
+            await session.execute(
+                delete(EngineChatSession).where(EngineChatSession.id == session_id)
             )
-            return deleted.one_or_none() is not None
+            return True
 
     # Messages
 
@@ -538,30 +498,6 @@ class NativeSessionManager:
                 )
         return None
 
-    async def import_sessions(self, batches: Iterable[Sequence[NewSession]]) -> Imported:
-        """Create sessions with their messages: all of them, or none and an exception.
-
-        A session whose id exists already, live or archived, is left as it is, so that
-        an import can be repeated. Times count up from the start of the transaction by
-        a microsecond for each session and message, in the order given.
-
-        :param batches: the sessions, no id twice. One batch at a time is in memory.
-        :return: what was done.
-        :raises aria_db.errors.Retryable: a session was archived meanwhile.
-        """
-        sessions = already_there = messages = 0
-        async with self._transaction() as session:
-            # Under a stricter level, the second look at the archive would see nothing new.
-            await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
-            start = (await session.scalars(select(func.now()))).one()
-            moments = (start + timedelta(microseconds=number) for number in count())
-            for batch in batches:
-                created = await _create(session, batch, moments)
-                sessions += len(created)
-                already_there += len(batch) - len(created)
-                messages += sum(len(new.messages) for new in created)
-        return Imported(sessions, already_there, messages)
-
     async def get_stats(self) -> Stats:
         """Count sessions and messages, live and archived."""
         live = EngineChatSession
@@ -635,56 +571,6 @@ async def _messages(
         .offset(offset)
     )
     return messages.all()
-
-
-async def _create(
-    session: AsyncSession, batch: Sequence[NewSession], moments: Iterator[datetime]
-) -> list[NewSession]:
-    """Create the sessions of a batch that are in neither place; return them."""
-    archived = await _archived(session, (new.id for new in batch))
-    session_rows = []
-    message_rows = {}
-    for new in batch:
-        if new.id not in archived:
-            created_at = updated_at = next(moments)
-            message_rows[new.id] = [
-                {**message, "session_id": new.id, "created_at": (updated_at := moment)}
-                for message, moment in zip(new.messages, moments, strict=False)
-            ]
-            session_rows.append(
-                {
-                    **new.columns,
-                    "id": new.id,
-                    "message_count": len(new.messages),
-                    "created_at": created_at,
-                    "updated_at": updated_at,
-                }
-            )
-    if not session_rows:
-        return []
-    inserted = await session.scalars(
-        postgresql.insert(EngineChatSession)
-        .on_conflict_do_nothing()
-        .returning(EngineChatSession.id),
-        session_rows,
-    )
-    created = set(inserted)
-    # The insert may have waited for a transaction that archived the same session: its
-    # live row is gone then, and this one is a second copy.
-    if moved := await _archived(session, created):
-        raise Retryable(
-            f"session {min(moved)} was archived while it was being imported",
-            hint="Nothing was imported. Try again.",
-        )
-    if rows := [row for session_id in created for row in message_rows[session_id]]:
-        await session.execute(insert(EngineChatMessage), rows)
-    return [new for new in batch if new.id in created]
-
-
-async def _archived(session: AsyncSession, session_ids: Iterable[UUID]) -> set[UUID]:
-    ids = literal(list(session_ids), ARRAY(Uuid()))
-    archive = EngineChatSessionArchive
-    return set(await session.scalars(select(archive.id).where(archive.id == any_(ids))))
 
 
 def _conditions(

@@ -50,7 +50,7 @@ def import_(
     follows from its source_id: what is there already, live or archived, stays as it is.
     """
     from aria_db import conversations
-    from aria_db.session_manager import Imported
+    from aria_db.importing import Imported
 
     imported = Imported(sessions=0, already_there=0, messages=0)
     with conversations.opened(file) as content, output.progress(content) as tracked:

@@ -1,0 +1,126 @@
+"""Importing: the manager's call that creates sessions with their messages, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Uuid, any_, func, insert, literal, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from aria_db.errors import Retryable
+from aria_db.models import EngineChatMessage, EngineChatSession, EngineChatSessionArchive
+from aria_db.transactions import Transactions
+
+
+@dataclass(frozen=True)
+class NewSession:
+    """A session to import.
+
+    :param id: its id, the same whenever it is imported.
+    :param columns: attributes of :class:`EngineChatSession` with their values; the
+        same ones for all sessions of an import.
+    :param messages: the same of :class:`EngineChatMessage` for each message, in
+        the order in which they were said.
+    """
+
+    id: UUID
+    columns: Mapping[str, Any]
+    messages: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    :param sessions: how many were created.
+    :param already_there: how many were left as they are, live or archived.
+    :param messages: how many messages were created.
+    """
+
+    sessions: int
+    already_there: int
+    messages: int
+
+
+class Importing(Transactions):
+    """The manager's call for imports."""
+
+    async def import_sessions(self, batches: Iterable[Sequence[NewSession]]) -> Imported:
+        """Create sessions with their messages: all of them, or none and an exception.
+
+        A session whose id exists already, live or archived, is left as it is, so that
+        an import can be repeated. Times count up from the start of the transaction by
+        a microsecond for each session and message, in the order given.
+
+        :param batches: the sessions, no id twice. One batch at a time is in memory.
+        :return: what was done.
+        :raises aria_db.errors.Retryable: a session was archived meanwhile.
+        """
+        sessions = already_there = messages = 0
+        async with self._transaction() as session:
+            # Under a stricter level, the second look at the archive would see nothing new.
+            await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+            start = (await session.scalars(select(func.now()))).one()
+            moments = (start + timedelta(microseconds=number) for number in count())
+            for batch in batches:
+                created = await _create(session, batch, moments)
+                sessions += len(created)
+                already_there += len(batch) - len(created)
+                messages += sum(len(new.messages) for new in created)
+        return Imported(sessions, already_there, messages)
+
+
+async def _create(
+    session: AsyncSession, batch: Sequence[NewSession], moments: Iterator[datetime]
+) -> list[NewSession]:
+    """Create the sessions of a batch that are in neither place; return them."""
+    archived = await _archived(session, (new.id for new in batch))
+    session_rows = []
+    message_rows = {}
+    for new in batch:
+        if new.id not in archived:
+            created_at = updated_at = next(moments)
+            message_rows[new.id] = [
+                {**message, "session_id": new.id, "created_at": (updated_at := moment)}
+                for message, moment in zip(new.messages, moments, strict=False)
+            ]
+            session_rows.append(
+                {
+                    **new.columns,
+                    "id": new.id,
+                    "message_count": len(new.messages),
+                    "created_at": created_at,
+                    "updated_at": updated_at,
+                }
+            )
+    if not session_rows:
+        return []
+    inserted = await session.scalars(
+        postgresql.insert(EngineChatSession)
+        .on_conflict_do_nothing()
+        .returning(EngineChatSession.id),
+        session_rows,
+    )
+    created = set(inserted)
+    # The insert may have waited for a transaction that archived the same session: its
+    # live row is gone then, and this one is a second copy.
+    if moved := await _archived(session, created):
+        raise Retryable(
+            f"session {min(moved)} was archived while it was being imported",
+            hint="Nothing was imported. Try again.",
+        )
+    if rows := [row for session_id in created for row in message_rows[session_id]]:
+        await session.execute(insert(EngineChatMessage), rows)
+    return [new for new in batch if new.id in created]
+
+
+async def _archived(session: AsyncSession, session_ids: Iterable[UUID]) -> set[UUID]:
+    ids = literal(list(session_ids), ARRAY(Uuid()))
+    archive = EngineChatSessionArchive
+    return set(await session.scalars(select(archive.id).where(archive.id == any_(ids))))
