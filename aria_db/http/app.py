@@ -48,6 +48,7 @@ class State(TypedDict):
     engine: AsyncEngine
     manager: NativeSessionManager
     schema: str | None
+    verdict: health.ArchiveVerdict
 
 
 class _Api(FastAPI):
@@ -92,7 +93,13 @@ def create_app(database: Database, *, token: str | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         engine = _engine(database)
         try:
-            yield State(engine=engine, manager=NativeSessionManager(engine), schema=database.schema)
+            manager = NativeSessionManager(engine)
+            yield State(
+                engine=engine,
+                manager=manager,
+                schema=database.schema,
+                verdict=health.ArchiveVerdict(manager),
+            )
         finally:
             await engine.dispose()
 

@@ -123,9 +123,9 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
         "The bearer token is missing or wrong.",
         {"detail": "this server asks for a bearer token"},
     ),
-    404: ("There is no such session.", {"detail": f"Session {_SESSION} not found"}),
+    404: ("There is no such session (or hold).", {"detail": f"Session {_SESSION} not found"}),
     409: (
-        "The session cannot be moved faithfully; nothing was moved.",
+        "The session is on hold (AR003) or cannot be moved faithfully; nothing was done to it.",
         {
             "detail": f"session {_SESSION} is live and archived, "
             "and its row is not the same in both",

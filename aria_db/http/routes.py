@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
+from aria_db import retention
 from aria_db.http import schemas
 from aria_db.http.problems import documented
 from aria_db.models import (
@@ -132,6 +133,22 @@ async def get_stats(manager: Manager) -> Stats:
     return await manager.get_stats()
 
 
+@router.post(
+    "/cleanup",
+    summary="Archive old sessions",
+    response_model=schemas.CleanupResult,
+    responses=documented(409, 422),
+)
+async def cleanup(
+    query: Annotated[schemas.CleanupQuery, Query()], manager: Manager
+) -> retention.PruneResult:
+    """Count the sessions that are old or soft-deleted, or archive them all, batch by batch.
+
+    A dry run unless `dry_run=false`. Held sessions and sessions in use are left.
+    """
+    return await manager.prune_old_sessions(query.days, query.dry_run)
+
+
 @router.get(
     "/{session_id}",
     summary="Show a live session",
@@ -147,10 +164,10 @@ async def get_session(session_id: UUID, manager: Manager) -> EngineChatSession:
     "/{session_id}",
     summary="Delete a live session for good",
     response_model=schemas.DeleteResult,
-    responses=documented(404, 422),
+    responses=documented(404, 409, 422),
 )
 async def delete_session(session_id: UUID, manager: Manager) -> dict[str, Any]:
-    """Delete a live session and its messages. The archive is not touched."""
+    """Delete a live session that is not on hold, and its messages, and no archive."""
     _found(await manager.delete_session(session_id) or None, session_id)
     return {"session_id": session_id}
 
@@ -221,3 +238,33 @@ async def restore_session(session_id: UUID, manager: Manager) -> Restored:
     Safe to repeat: a session that is live already stays as it is.
     """
     return _found(await manager.restore_session(session_id), session_id)
+
+
+@router.put(
+    "/{session_id}/hold",
+    summary="Place a session on hold",
+    response_model=schemas.Hold,
+    response_description="The hold.",
+    responses=documented(400, 404, 415, 422),
+)
+async def place_hold(
+    session_id: UUID, hold: schemas.HoldRequest, manager: Manager
+) -> retention.Hold:
+    """Keep a session, live or archived, from being archived, pruned, purged or deleted.
+
+    Safe to repeat: the reason is replaced, and when and by whom it was placed first stays.
+    """
+    return _found(await manager.place_hold(session_id, hold.reason), session_id)
+
+
+@router.delete(
+    "/{session_id}/hold",
+    summary="Release a hold",
+    response_model=schemas.ReleaseResult,
+    responses=documented(404, 422),
+)
+async def release_hold(session_id: UUID, manager: Manager) -> dict[str, Any]:
+    """End the hold on a session."""
+    if not await manager.release_hold(session_id):
+        raise HTTPException(404, f"Session {session_id} is not on hold")
+    return {"session_id": session_id}

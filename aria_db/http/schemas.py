@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from aria_db.retention import LONGEST_AGE
 from aria_db.session_manager import SessionFilters, SortKey
 from aria_db.validation import StorableJson, StorableObject, StorableText, storable_text
 
@@ -188,6 +189,25 @@ class MessageCreate(BaseModel):
     metadata: StorableObject | None = Field(None, description="Anything else.")
 
 
+class CleanupQuery(BaseModel):
+    """What to prune."""
+
+    days: int = Field(
+        30, ge=1, le=LONGEST_AGE.days, description="How many days ago the last update must be."
+    )
+    dry_run: bool = Field(True, description="Count only. Send false to archive them.")
+
+
+class HoldRequest(BaseModel):
+    """Why a session must stay where it is."""
+
+    model_config = _example({"reason": "asked for by the legal department"}, extra="forbid")
+
+    reason: Annotated[StorableText, Field(min_length=1)] = Field(
+        description="For whoever wants to release it."
+    )
+
+
 # What callers get
 
 
@@ -353,6 +373,46 @@ class DeleteResult(Answer):
     session_id: UUID
 
 
+class CleanupResult(Answer):
+    """What was archived, or would be."""
+
+    model_config = _example(
+        {"pruned_count": 12, "archived_count": 0, "message_count": 340, "dry_run": True}
+    )
+
+    pruned_count: int = Field(description="Sessions that were archived; in a dry run, would be.")
+    archived_count: int = Field(description="The same; in a dry run 0.")
+    message_count: int = Field(description="The messages of these sessions.")
+    dry_run: bool
+
+
+class Hold(Answer):
+    """A hold: the session is not archived, pruned, purged or deleted."""
+
+    model_config = _example(
+        {
+            "session_id": SESSION_ID,
+            "reason": "asked for by the legal department",
+            "placed_by": "aria_app",
+            "placed_at": "2026-03-02T18:00:00.123456Z",
+        }
+    )
+
+    session_id: UUID = Field(validation_alias="id")
+    reason: str
+    placed_by: str = Field(description="The database role that placed it first.")
+    placed_at: datetime = Field(description="When it was placed first.")
+
+
+class ReleaseResult(Answer):
+    """The session is no longer on hold."""
+
+    model_config = _example({"status": "released", "session_id": SESSION_ID})
+
+    status: Literal["released"] = "released"
+    session_id: UUID
+
+
 class Counts(Answer):
     """How many sessions and messages there are, counted in one moment."""
 
@@ -379,11 +439,34 @@ class Counts(Answer):
     by_status: dict[str, int] = Field(description="All live sessions, per status.")
 
 
+class Figure(Answer):
+    """A figure of the archive that somebody should act on."""
+
+    figure: str = Field(description="What was looked at.")
+    subject: str = Field(description="Of which policy, table or kind of run.")
+    reading: str = Field(description="What was found.")
+    remedy: str = Field(description="What to do.")
+
+
 class Health(BaseModel):
     """Whether this server can do its work."""
 
     model_config = _example(
-        {"status": "ok", "database": "ok", "revision": "0002", "newest": "0002"}
+        {
+            "status": "ok",
+            "database": "ok",
+            "revision": "0003",
+            "newest": "0003",
+            "archive": "attention",
+            "attention": [
+                {
+                    "figure": "backlog",
+                    "subject": "*",
+                    "reading": "1200 sessions are due",
+                    "remedy": "Run `aria-db prune`, and see to it that it is scheduled.",
+                }
+            ],
+        }
     )
 
     status: Literal["ok", "not upgraded", "unavailable"]
@@ -391,3 +474,12 @@ class Health(BaseModel):
     revision: str | None = Field(default=None, description="The database's revision.")
     newest: str | None = Field(default=None, description="The newest that this server knows.")
     hint: str | None = Field(default=None, description="What to do, if anything.")
+    archive: Literal["ok", "attention"] | None = Field(
+        default=None,
+        description="Whether somebody should act on the archive; the server serves all the same. "
+        "Left out where it was not found out: the role may not read engine_archive_health, or "
+        "it took too long.",
+    )
+    attention: list[Figure] | None = Field(
+        default=None, description="With attention: the figures, and what to do about each."
+    )

@@ -26,7 +26,17 @@ ROUTES = {
     ("post", f"{SESSIONS}/{{session_id}}/end"): "end_session",
     ("post", f"{SESSIONS}/{{session_id}}/archive"): "archive_session",
     ("post", f"{SESSIONS}/{{session_id}}/restore"): "restore_session",
+    ("post", f"{SESSIONS}/cleanup"): "cleanup",
+    ("put", f"{SESSIONS}/{{session_id}}/hold"): "place_hold",
+    ("delete", f"{SESSIONS}/{{session_id}}/hold"): "release_hold",
     ("get", "/health"): "health",
+}
+
+MAY_CONFLICT = {
+    ("post", f"{SESSIONS}/cleanup"),
+    ("delete", f"{SESSIONS}/{{session_id}}"),
+    ("post", f"{SESSIONS}/{{session_id}}/archive"),
+    ("post", f"{SESSIONS}/{{session_id}}/restore"),
 }
 
 
@@ -66,7 +76,7 @@ def test_every_error_answer_is_a_problem_with_an_example(document: dict[str, Any
             continue
         assert {500, 503} <= set(errors)
         assert ("{" in path) == (404 in errors)
-        assert (path.endswith(("/archive", "/restore")) and method == "post") == (409 in errors)
+        assert ((method, path) in MAY_CONFLICT) == (409 in errors), path
         assert ("requestBody" in operation) == (415 in errors)
         assert ("parameters" in operation or "requestBody" in operation) == (422 in errors)
         for status, answer in errors.items():

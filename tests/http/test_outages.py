@@ -55,6 +55,7 @@ def test_health_tells_the_revision(client: httpx.Client) -> None:
         "database": "ok",
         "revision": revision,
         "newest": revision,
+        "archive": "ok",
     }
 
 
