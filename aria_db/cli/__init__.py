@@ -16,6 +16,7 @@ _EXTRAS = {
     "typer": "cli",
     "rich": "cli",
     "pydantic": "cli",
+    "pytimeparse2": "cli",
     "fastapi": "http",
     "uvicorn": "http",
 }
@@ -43,7 +44,13 @@ def main() -> None:
             core.main()
             return
 
-        from aria_db.cli import administration, importing, serving, sessions  # noqa: F401
+        from aria_db.cli import (  # noqa: F401
+            administration,
+            importing,
+            retention,
+            serving,
+            sessions,
+        )
         from aria_db.cli.base import app
 
         app(prog_name="aria-db")

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,6 +18,7 @@ import typer
 
 if TYPE_CHECKING:
     from aria_db.conversations import Line
+    from aria_db.retention import Progress
 
     Track = Callable[[str, Iterable[Line]], Iterable[Line]]
 
@@ -25,6 +27,7 @@ _MINUTES = "%Y-%m-%d %H:%M"
 _NARROWEST = 16
 _GAP = 2
 _LINES_BETWEEN_UPDATES = 100
+_A_MOMENT = 0.001
 
 
 def print_json(document: Any) -> None:
@@ -71,7 +74,8 @@ def one_line(value: object) -> str:
 
 def count(number: int, thing: str) -> str:
     """Return a number of things, in words."""
-    return f"{number} {thing}" + ("" if number == 1 else "s")
+    plural = thing + ("es" if thing.endswith("ch") else "s")
+    return f"{number} {thing if number == 1 else plural}"
 
 
 def print_rows(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -150,6 +154,57 @@ def progress(file: BinaryIO) -> Iterator[Track]:
     size = file.seek(0, os.SEEK_END)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         yield track
+
+
+def is_live() -> bool:
+    """Return whether somebody sees how something goes on, at a terminal."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def batches(total: int | None, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Show how far a run has come: in a bar on a terminal, else in a line per batch.
+
+    :param total: how many sessions there are; None where that is not known.
+    :param quiet: print no lines.
+    :return: a function that takes how far it has come, after each batch.
+    """
+    shown = 0
+
+    def print_batch(progress: Progress) -> None:
+        nonlocal shown
+        if progress.batches > shown and not quiet:
+            sessions = count(progress.sessions, "session")
+            typer.echo(
+                f"batch {progress.batches}: {sessions}, {count(progress.messages, 'message')}"
+            )
+        shown = progress.batches
+
+    if not is_live():
+        yield print_batch
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    def update(progress: Progress) -> None:
+        seconds = max(time.monotonic() - started, _A_MOMENT)
+        bar.update(
+            task,
+            completed=progress.sessions,
+            messages=count(progress.messages, "message"),
+            rate=f"{progress.sessions / seconds:.0f}/s",
+        )
+
+    columns = (
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("sessions, {task.fields[messages]}, {task.fields[rate]}"),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        started = time.monotonic()
+        task = bar.add_task("", total=total, messages="0 messages", rate="")
+        yield update
 
 
 def _finite(value: Any) -> Any:

@@ -91,8 +91,10 @@ def refusal(outcome: Outcome, status: int = 1) -> list[str]:
     return told
 
 
-def run_in_terminal(arguments: Sequence[object], columns: int, **variables: str) -> str:
-    """Run ``aria-db`` in a terminal of this width; return all that it printed."""
+def run_in_terminal(
+    arguments: Sequence[object], columns: int, *, typed: str = "", **variables: str
+) -> str:
+    """Run ``aria-db`` in a terminal of this width, and type; return all that it printed."""
     terminal, its_end = pty.openpty()
     fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     variables = {"TERM": "xterm", **variables}
@@ -104,6 +106,7 @@ def run_in_terminal(arguments: Sequence[object], columns: int, **variables: str)
         stderr=its_end,
     ):
         os.close(its_end)
+        os.write(terminal, typed.encode())
         printed = b""
         with suppress(OSError):  # how Linux says that the last process has closed it
             while chunk := os.read(terminal, 65536):

@@ -1,0 +1,498 @@
+"""prune, purge, policy, hold, release, runs and check."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import psycopg
+import pytest
+import typer
+from psycopg.rows import dict_row
+
+from aria_db.cli import intervals
+from aria_db.database import Database
+from tests.cli import support
+from tests.cli.support import UNKNOWN, Cli, document, finish, lines, refusal
+from tests.support import new_session, places
+
+NOBODY_HOME = "postgresql://127.0.0.1:1/nowhere"
+LIVE, ARCHIVED, GONE = (1, 3, 0, 0), (0, 0, 1, 3), (0, 0, 0, 0)
+
+
+def aged(
+    connection: psycopg.Connection, days: int, count: int = 1, **columns: object
+) -> list[UUID]:
+    """Insert live sessions whose last update was so many days ago."""
+    (moment,) = connection.execute("SELECT now() - %s * interval '1 day'", (days,)).fetchone()
+    return [new_session(connection, updated_at=moment, **columns) for _ in range(count)]
+
+
+def archived(connection: psycopg.Connection, count: int, **columns: object) -> list[UUID]:
+    """Insert sessions that were archived ten days ago."""
+    session_ids = [new_session(connection, **columns) for _ in range(count)]
+    connection.execute("SELECT FROM archive_sessions(%s)", [session_ids])
+    connection.execute(
+        "UPDATE engine_chat_session_archive SET archived_at = now() - interval '10 days'"
+    )
+    return session_ids
+
+
+def runs(connection: psycopg.Connection) -> list[dict[str, object]]:
+    """Return the run log, oldest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute("SELECT * FROM engine_archive_run_list ORDER BY id").fetchall()
+
+
+def how_many(
+    connection: psycopg.Connection, session_ids: list[UUID], place: tuple[int, ...]
+) -> int:
+    """Count the sessions that are in this place, and check that no other is in two."""
+    found = [places(connection, session_id) for session_id in session_ids]
+    assert set(found) <= {LIVE, ARCHIVED, GONE}
+    return found.count(place)
+
+
+@pytest.fixture
+def start(database: Database) -> partial[subprocess.Popen[bytes]]:
+    """Start ``aria-db`` on the test's database."""
+    return partial(support.start, DATABASE_URL=database.libpq_url())
+
+
+@contextmanager
+def run_log_locked(database: Database) -> Iterator[None]:
+    """Hold the rows of the run log, so that the batches of these runs wait before their end."""
+    with psycopg.connect(database.libpq_url()) as connection:
+        connection.execute("SELECT FROM engine_archive_run FOR UPDATE")
+        yield
+
+
+# The prune
+
+
+def test_a_dry_run_counts_per_type_and_moves_nothing(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    due = aged(connection, 40, 2) + aged(connection, 2, session_type="cron")
+    held, conflicting = aged(connection, 40, 2)
+    aged(connection, 1)
+    connection.execute("SELECT place_hold(%s, 'a case')", (held,))
+    connection.execute(
+        "INSERT INTO engine_chat_session_archive"
+        " (archived_at, id, agent_id, session_type, status)"
+        " VALUES (now(), %s, 'other', 'chat', 'active')",
+        [conflicting],
+    )
+
+    counted = document(cli("prune", "--dry-run", "--json"))
+    printed = cli("prune", "--dry-run")
+
+    figures = {tuple(of_type.values())[1:] for of_type in counted["types"]}
+    assert counted["dry_run"] is True
+    assert figures == {(1, 3, 0, 0), (2, 6, 1, 1)}
+    assert "cron\t1\t3\t0\t0" in lines(printed)
+    assert printed.stderr == "A prune would archive 3 sessions with 9 messages\n"
+    assert how_many(connection, due, LIVE) == 3
+    assert runs(connection) == []
+
+
+def test_a_prune_prints_a_line_per_batch_and_what_it_did(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    due, young = aged(connection, 40, 5), aged(connection, 1, 1)
+
+    outcome = cli("prune", "--batch-size", 2)
+
+    assert lines(outcome) == [
+        "batch 1: 2 sessions, 6 messages",
+        "batch 2: 4 sessions, 12 messages",
+        "batch 3: 5 sessions, 15 messages",
+        "Archived 5 sessions with 15 messages in 3 batches: nothing left",
+    ]
+    assert outcome.stderr == ""
+    assert how_many(connection, due, ARCHIVED) == 5
+    assert how_many(connection, young, LIVE) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sessions", "stop_reason"),
+    [
+        ((), 5, "nothing left"),
+        (("--type", "cron"), 1, "nothing left"),
+        (("--older-than", "2 weeks"), 4, "nothing left"),
+        (("--older-than", "PT36H"), 5, "nothing left"),
+        (("--batch-size", 2, "--max-sessions", 3), 3, "max_sessions"),
+        (("--max-sessions", 3, "--sleep", "1h"), 3, "max_sessions"),
+        (("--batch-size", 2, "--max-runtime", "1ms"), 2, "max_runtime"),
+        (("--batch-size", 2, "--max-runtime", "1s", "--sleep", "1500ms"), 2, "max_runtime"),
+    ],
+    ids=repr,
+)
+def test_a_prune_keeps_to_what_it_was_asked(
+    cli: Cli,
+    connection: psycopg.Connection,
+    options: tuple[object, ...],
+    sessions: int,
+    stop_reason: str,
+) -> None:
+    aged(connection, 40, 4)
+    aged(connection, 2, session_type="cron")
+
+    done = document(cli("prune", "--json", *options))
+
+    assert (done["dry_run"], done["sessions"], done["messages"]) == (False, sessions, 3 * sessions)
+    assert done["stop_reason"] == stop_reason
+    (run,) = runs(connection)
+    assert (run["sessions"], run["stop_reason"]) == (sessions, stop_reason)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_rest_between_two_batches(
+    start: partial[subprocess.Popen[bytes]], connection: psycopg.Connection, number: signal.Signals
+) -> None:
+    due = aged(connection, 40, 5)
+    with start("prune", "--batch-size", 2, "--sleep", "1h") as process:
+        assert process.stdout.readline().startswith(b"batch 1: ")
+        process.send_signal(number)
+        done = finish(process)
+
+    assert lines(done, 128 + number) == [
+        "Archived 2 sessions with 6 messages in 1 batch: interrupted"
+    ]
+    assert how_many(connection, due, ARCHIVED) == 2
+    assert how_many(connection, due, LIVE) == 3
+    (run,) = runs(connection)
+    assert (run["state"], run["stop_reason"], run["sessions"]) == ("finished", "interrupted", 2)
+
+
+def test_a_signal_in_the_middle_of_a_batch_lets_it_end(
+    start: partial[subprocess.Popen[bytes]], database: Database, connection: psycopg.Connection
+) -> None:
+    due = aged(connection, 40, 5)
+    with start("prune", "--json", "--batch-size", 2, "--sleep", "500ms") as process:
+        with run_log_locked_after_a_batch(database, connection):
+            process.send_signal(signal.SIGINT)
+            assert b"once more ends at once" in process.stderr.readline()
+            assert how_many(connection, due, ARCHIVED) == 2
+        done = finish(process)
+
+    assert document(done, 130)["sessions"] == 4
+    assert how_many(connection, due, ARCHIVED) == 4
+    (run,) = runs(connection)
+    assert (run["stop_reason"], run["sessions"]) == ("interrupted", 4)
+
+
+def test_a_second_signal_ends_at_once_and_undoes_the_batch_in_hand(
+    start: partial[subprocess.Popen[bytes]], database: Database, connection: psycopg.Connection
+) -> None:
+    due = aged(connection, 40, 5)
+    with (
+        start("prune", "--batch-size", 2, "--sleep", "500ms") as process,
+        run_log_locked_after_a_batch(database, connection),
+    ):
+        process.send_signal(signal.SIGINT)
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        done = finish(process)
+
+    assert lines(done, 130)[-1].endswith(": interrupted")
+    assert how_many(connection, due, ARCHIVED) == 2
+    assert how_many(connection, due, LIVE) == 3
+
+
+@contextmanager
+def run_log_locked_after_a_batch(
+    database: Database, connection: psycopg.Connection
+) -> Iterator[None]:
+    """Wait for the first batch; give while a later one is in the middle."""
+    wait_for_state(connection, "batches", 1)
+    with run_log_locked(database):
+        support.wait_until_something_is_blocked(connection)
+        yield
+
+
+def wait_for_state(connection: psycopg.Connection, column: str, value: object) -> None:
+    """Return when the first run has this value; fail after 30 s."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if [run[column] for run in runs(connection)[:1]] == [value]:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the first run's {column} was not {value} within 30 s")
+
+
+def test_two_prunes_at_once_share_the_work(
+    start: partial[subprocess.Popen[bytes]],
+    cli: Cli,
+    database: Database,
+    connection: psycopg.Connection,
+) -> None:
+    due = aged(connection, 40, 10)
+    with start("prune", "--json", "--batch-size", 1, "--sleep", "500ms") as first:
+        with run_log_locked_after_a_batch(database, connection):
+            second = document(cli("prune", "--json", "--batch-size", 3))
+        done = document(finish(first))
+
+    assert (done["sessions"], second["sessions"]) == (2, 8)
+    assert how_many(connection, due, ARCHIVED) == 10
+
+
+def test_a_killed_prune_is_listed_as_such_and_the_next_one_goes_on(
+    start: partial[subprocess.Popen[bytes]],
+    cli: Cli,
+    database: Database,
+    connection: psycopg.Connection,
+) -> None:
+    due = aged(connection, 40, 5)
+    with (
+        start("prune", "--batch-size", 2, "--sleep", "500ms") as process,
+        run_log_locked_after_a_batch(database, connection),
+    ):
+        process.kill()
+        process.communicate()
+    wait_for_state(connection, "state", "killed")
+    assert how_many(connection, due, ARCHIVED) == 2
+    assert how_many(connection, due, LIVE) == 3
+
+    checked = cli("check")
+    assert document(cli("prune", "--json"))["sessions"] == 3
+    first, second = document(cli("runs", "--json"))["runs"]
+
+    assert any(line.startswith("RED  last run prune: killed") for line in lines(checked, 1))
+    assert (first["state"], first["sessions"]) == ("finished", 3)
+    assert (second["state"], second["sessions"], second["finished_at"]) == ("killed", 2, None)
+    assert how_many(connection, due, ARCHIVED) == 5
+    assert [line.split("\t")[:3] for line in lines(cli("runs", "--limit", 1))] == [
+        [str(first["id"]), "prune", "finished"]
+    ]
+
+
+def test_a_batch_that_collides_with_other_work_is_tried_again(
+    start: partial[subprocess.Popen[bytes]], database: Database, connection: psycopg.Connection
+) -> None:
+    due = aged(connection, 40, 2)
+    attempts = set()
+    with start("prune", "--json") as process:
+        with psycopg.connect(database.libpq_url()) as altering:
+            altering.execute("LOCK TABLE engine_chat_sessions IN ACCESS EXCLUSIVE MODE")
+            while len(attempts) < 2:
+                assert process.poll() is None, "it gave up"
+                attempts |= set(
+                    connection.execute(
+                        "SELECT xact_start FROM pg_stat_activity WHERE datname = current_database()"
+                        " AND cardinality(pg_blocking_pids(pid)) > 0"
+                    )
+                )
+                time.sleep(0.005)
+        done = finish(process)
+
+    assert document(done)["sessions"] == 2
+    assert how_many(connection, due, ARCHIVED) == 2
+
+
+def test_a_prune_that_fails_says_what_it_did_before(
+    start: partial[subprocess.Popen[bytes]], cli: Cli, connection: psycopg.Connection
+) -> None:
+    aged(connection, 40, 3)
+    with start("prune", "--batch-size", 1, "--sleep", "1s") as process:
+        process.stdout.readline()
+        connection.execute("ALTER TABLE engine_chat_sessions ADD COLUMN mood text")
+        done = finish(process)
+
+    assert done.returncode == 1
+    summary, error, *_ = done.stderr.splitlines()
+    assert summary == "Archived 1 session with 3 messages in 1 batch: failed"
+    assert error.startswith("Error: ")
+    (run,) = runs(connection)
+    assert (run["state"], run["sessions"]) == ("failed", 1)
+    assert lines(cli("check"), 1)[1].startswith("RED  ")
+
+
+def test_a_prune_on_a_terminal_shows_how_far_it_is(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    aged(connection, 40, 4)
+
+    printed = support.run_in_terminal(
+        ["prune", "--batch-size", 1, "--sleep", "150ms"], 100, DATABASE_URL=database.libpq_url()
+    )
+
+    printed = re.sub(r"\x1b\[[\d;]*m", "", printed)
+    assert re.search(r"[1-4]/4 sessions, \d+ messages, \d+/s", printed)
+    assert "batch 1" not in printed
+    assert "Archived 4 sessions with 12 messages in 4 batches: nothing left\r\n" in printed
+
+
+def test_an_unknown_type_is_refused(cli: Cli, connection: psycopg.Connection) -> None:
+    for command in (["prune"], ["prune", "--dry-run"], ["purge", "--yes"]):
+        assert "no-such-type" in refusal(cli(*command, "--json", "--type", "no-such-type"))[0]
+
+
+# The purge
+
+
+def test_a_purge_deletes_what_the_policy_says_and_no_held_session(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    old, kept = archived(connection, 3), archived(connection, 1, session_type="cron")
+    cli("hold", old[0], "--reason", "a case")
+
+    before = document(cli("purge", "--yes", "--json"))
+    cli("policy", "set", "default", "--purge-after", "7d")
+    after = document(cli("purge", "--yes", "--json", "--batch-size", 1))
+
+    assert (before["sessions"], after["sessions"], after["messages"]) == (0, 2, 6)
+    assert [places(connection, session_id) for session_id in old] == [ARCHIVED, GONE, GONE]
+    assert how_many(connection, kept, ARCHIVED) == 1
+    assert [run["kind"] for run in runs(connection)] == ["purge", "purge"]
+
+
+def test_a_purge_asks_before_it_deletes(
+    cli: Cli, database: Database, connection: psycopg.Connection
+) -> None:
+    session_ids = archived(connection, 1)
+    cli("policy", "set", "default", "--purge-after", "P1W")
+    url = database.libpq_url()
+
+    refused = support.run_in_terminal(["purge"], 80, typed="n\n", DATABASE_URL=url)
+    assert places(connection, session_ids[0]) == ARCHIVED
+    agreed = support.run_in_terminal(["purge"], 80, typed="y\n", DATABASE_URL=url)
+
+    assert "*: archived 7 days ago" in refused
+    assert "Nothing was deleted" in refused
+    assert "Deleted 1 session with 3 messages in 1 batch: nothing left" in agreed
+    assert places(connection, session_ids[0]) == GONE
+
+
+def test_a_purge_in_a_pipe_needs_yes() -> None:
+    outcome = support.run("purge", stdin="y\n", DATABASE_URL=NOBODY_HOME)
+
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert "--yes" in outcome.stderr
+
+
+# Policies and holds
+
+
+def test_policies_are_set_in_part_and_unset(cli: Cli) -> None:
+    first = lines(cli("policy", "list"))
+    lines(cli("policy", "set", "default", "--purge-after", "1y"))
+    lines(cli("policy", "set", "import", "--archive-after", "2 weeks"))
+    lines(cli("policy", "set", "cron", "--disable"))
+    lines(cli("policy", "set", "cron", "--archive-after", "never"))
+    changed = document(cli("policy", "list", "--json"))["policies"]
+    lines(cli("policy", "unset", "import"))
+    again = refusal(cli("policy", "unset", "import"))
+
+    assert first == ["*\t30 days\tnever\tenabled", "cron\t1 day\tnever\tenabled"]
+    assert [tuple(policy.values()) for policy in changed] == [
+        ("*", "P30D", "P1Y", True),
+        ("cron", None, None, False),
+        ("import", "P14D", "P1Y", True),
+    ]
+    assert again == ["Error: import has no policy"]
+
+
+def test_a_held_session_is_kept_until_it_is_released(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    (session_id,) = aged(connection, 40)
+
+    (held,) = lines(cli("hold", session_id, "--reason", "a case"))
+    skipped = document(cli("prune", "--json"))
+    lines(cli("release", session_id))
+    again = refusal(cli("release", session_id))
+    moved = document(cli("prune", "--json"))
+
+    assert held.startswith(f"{session_id}  held by ")
+    assert held.endswith(": a case")
+    assert (skipped["sessions"], moved["sessions"]) == (0, 1)
+    assert again == [f"Error: session {session_id} is not on hold"]
+
+
+def test_a_hold_on_nothing_is_refused(cli: Cli, connection: psycopg.Connection) -> None:
+    session_id = new_session(connection)
+
+    unknown = refusal(cli("hold", UNKNOWN, "--reason", "a case"))
+    refusal(cli("hold", session_id, "--reason", " "))
+
+    assert unknown == [f"Error: session {UNKNOWN} not found"]
+    assert document(cli("check", "--json"))["is_ok"] is True
+
+
+# The check
+
+
+def test_check_exits_with_1_while_something_needs_attention(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    well = lines(cli("check"))
+    aged(connection, 40)
+    red = lines(cli("check"), 1)
+    figures = document(cli("check", "--json"), 1)
+    cli("prune")
+    mended = document(cli("check", "--json"))
+
+    assert well[0].startswith("0 of ")
+    assert red[1:3] == [
+        "RED  backlog *: 1 sessions are due",
+        "     Run `aria-db prune`, and see to it that it is scheduled.",
+    ]
+    assert all(line.startswith("ok ") for line in red[3:])
+    assert [figure["is_ok"] for figure in figures["figures"]].index(True) == 1
+    assert (figures["is_ok"], mended["is_ok"]) == (False, True)
+
+
+# Spans of time
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        *(("30d", 720), ("12h", 12), ("2 weeks", 336), ("1y", 8760), ("90 MIN", 1.5)),
+        *(("1d 12h", 36), ("1mo", 720), ("P30D", 720), ("PT10M", 1 / 6), ("P1M", 720)),
+        *((" 1.5h ", 1.5), ("1000 years", 8_760_000)),
+    ],
+)
+def test_an_age_is_read_as_people_write_it(text: str, hours: float) -> None:
+    assert intervals.age(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "30", "1.5", "4:13", "soon", "30 parsecs", "6M", "d", "1e3d", "5 days ago"),
+        *("0d", "-3d", "-P3D", "P0D", "P", "P30", "p30x", "1001 years", "P999999999999D"),
+        *("9" * 400 + "d", "99999999999y"),
+    ],
+)
+def test_what_is_no_age_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="for example 30d, 12h"):
+        intervals.age(text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prune", "--older-than", "30"],
+        ["prune", "--max-runtime", "2y"],
+        ["prune", "--sleep", "-1s"],
+        ["prune", "--batch-size", "0"],
+        ["prune", "--batch-size", "99999999999"],
+        ["purge", "--yes", "--max-sessions", "0"],
+        ["policy", "set", "cron"],
+        ["policy", "set", "cron", "--purge-after", "0d"],
+        ["hold", UNKNOWN],
+    ],
+    ids=repr,
+)
+def test_wrong_usage_exits_with_2_before_the_database_is_asked(arguments: list[object]) -> None:
+    done = support.run(*arguments, DATABASE_URL=NOBODY_HOME)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "\nError: " in done.stderr
