@@ -1,4 +1,4 @@
-# The image of the services migrate and api; see docker-compose.yml.
+# The image of the services migrate, api and prune; see docker-compose.yml.
 FROM python:3.13-slim
 
 RUN useradd --system --create-home aria

@@ -19,13 +19,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from aria_db import embedded, functions, resources
@@ -162,7 +162,7 @@ class Demo:
     def prepare(self) -> None:
         """Bring back what an earlier demo archived."""
         with Session(self.engine) as session, session.begin():
-            for _, _, source_id in CLIENTS:
+            for source_id in (PRUNED, *(source_id for _, _, source_id in CLIENTS)):
                 session.execute(functions.restore_session(session_id_of(source_id)))
 
     def archive_through_each_client(self) -> None:
@@ -187,6 +187,23 @@ class Demo:
         after = self.look(session_id)
         self.show(table, "HTTP", "before", before, is_archived(before))
         self.show(table, "", "after", after, is_live(after) and after.live == before.archived)
+        self.console.print(table)
+
+    def prune(self) -> None:
+        """Let a nightly job's session grow old, and the prune find it."""
+        session_id = session_id_of(PRUNED)
+        long_ago = func.now() - timedelta(days=3)
+        with Session(self.engine) as session, session.begin():
+            live = EngineChatSession
+            session.execute(update(live).where(live.id == session_id).values(updated_at=long_ago))
+        before = self.look(session_id)
+        aria_db(self.database, "prune", "--type", "cron", "--dry-run")
+        aria_db(self.database, "prune", "--type", "cron")
+        aria_db(self.database, "runs", "--limit", "1")
+        after = self.look(session_id)
+        table = looks_table()
+        self.show(table, "prune", "before", before, is_live(before))
+        self.show(table, "", "after", after, is_archived(after) and after.archived == before.live)
         self.console.print(table)
 
     def show(self, table: Table, client: str, when: str, look: Look, is_true: bool) -> None:
@@ -239,6 +256,9 @@ CLIENTS: tuple[tuple[str, Callable[[Demo, UUID], None], str], ...] = (
 )
 """Each client with the conversation that it archives."""
 
+PRUNED = "sample-12-retention-sweep"
+"""The conversation that the prune archives; the policy for cron is a day."""
+
 LEGEND = """
 live, archive: rows in the two tables, session + messages
 in list, in archive: whether GET /api/engine/sessions and .../archive show it
@@ -266,6 +286,8 @@ def run(console: Console) -> bool:
                 demo.archive_through_each_client()
                 console.print("\n[bold]4. Restore one[/bold]")
                 demo.restore_one()
+                console.print("\n[bold]5. Prune what is old: a dry run, the run, its log[/bold]")
+                demo.prune()
             finally:
                 demo.engine.dispose()
     if demo.all_true:

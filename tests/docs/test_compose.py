@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import yaml
 
 from aria_db import migrate
 from aria_db.database import Database
+from tests.support import new_session, places
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -43,9 +45,15 @@ def test_services_start_in_the_order_database_migrate_api() -> None:
     }
 
 
+def test_prune_starts_only_when_it_is_named() -> None:
+    assert SERVICES["prune"]["profiles"] == ["cron"]
+    assert SERVICES["prune"]["depends_on"] == {"aria-db": {"condition": "service_healthy"}}
+    assert "restart" not in SERVICES["prune"]
+
+
 def test_the_clients_find_the_database_service() -> None:
     database = SERVICES["aria-db"]
-    for name in ("migrate", "api"):
+    for name in ("migrate", "api", "prune"):
         url = SERVICES[name]["environment"]["DATABASE_URL"]
         assert url == "postgresql://aria@aria-db:5432/aria"
         password = SERVICES[name]["environment"]["PGPASSWORD"]
@@ -81,6 +89,19 @@ def test_migrate_upgrades_and_exits(empty_database: Database) -> None:
     with engine.connect() as connection:
         assert migrate.status(connection).is_newest
     engine.dispose()
+
+
+def test_prune_archives_what_is_due_and_exits(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    due, recent = new_session(connection, status="archived"), new_session(connection)
+
+    with start("prune", DATABASE_URL=database.libpq_url()) as process:
+        _, errors = process.communicate()
+
+    assert process.returncode == 0, errors
+    assert places(connection, due) == (0, 0, 1, 3)
+    assert places(connection, recent) == (1, 3, 0, 0)
 
 
 def test_api_answers_on_every_address_and_asks_for_the_token(database: Database) -> None:
