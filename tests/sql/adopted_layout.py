@@ -7,7 +7,8 @@ archives, and a column that the design's tables do not have.
 import psycopg
 import pytest
 
-from aria_db import sql_objects
+from aria_db import migrate
+from aria_db.database import Database
 
 SCHEMA = "deployed"
 
@@ -65,8 +66,8 @@ _VIEWS = (
 TABLES = tuple(table for _, table, _ in _VIEWS)
 
 
-def install(connection: psycopg.Connection) -> None:
-    """Create the tables, the views under the design's names, and what is in ``sql/``."""
+def install(connection: psycopg.Connection, database: Database) -> None:
+    """Create the tables and the views under the design's names, and run the revisions there."""
     with connection.transaction():
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
         connection.execute(f"SET LOCAL search_path = {SCHEMA}, pg_temp")
@@ -83,6 +84,7 @@ def install(connection: psycopg.Connection) -> None:
             assert row is not None
             columns = f"archived_at, {row[0]}" if archived_at_first else row[0]
             connection.execute(f"CREATE VIEW {view} AS SELECT {columns} FROM {table}")
-        for kind in ("function", "view"):
-            for name, version in sorted(sql_objects.newest(kind).items()):
-                connection.execute(sql_objects.path(kind, name, version).read_text("utf-8"))
+    engine = database.engine()
+    with engine.connect() as upgrading:
+        migrate.upgrade(upgrading, schema=SCHEMA)
+    engine.dispose()

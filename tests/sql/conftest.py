@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from aria_db.database import Database
 from tests.conftest import Connect
 from tests.sql import adopted_layout
 from tests.support import is_blocked, new_session
@@ -27,11 +28,11 @@ def layout(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def connect(connect: Connect, layout: str) -> Connect:
+def connect(connect: Connect, database: Database, layout: str) -> Connect:
     """Open connections as the outer fixture does, to the layout that the test runs on."""
     settings = f"-c statement_timeout={STATEMENT_TIMEOUT}"
     if layout == "views":
-        adopted_layout.install(connect())
+        adopted_layout.install(connect(), database)
         settings += f" -c search_path={adopted_layout.SCHEMA}"
 
     def open_connection(**options: object) -> psycopg.Connection:
