@@ -1,13 +1,14 @@
 # make demo    sets everything up and shows the whole of it on an embedded PostgreSQL
 # make test    sets everything up and runs the tests
 # make lint    formatting, linters, types
+# make bench   measures a batch of the prune
 # make wheel   builds the wheel and tries it in a fresh environment
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format wheel clean
+.PHONY: demo test lint format bench wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/aria-db demo
@@ -27,6 +28,9 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+bench: $(VENV)/installed
+	$(BIN)/python bench/prune_batch.py
 
 # The wheel in a fresh environment, outside the checkout, with a database of its own:
 # first without the extra that brings the command line, as a deploy may have it.
