@@ -69,6 +69,19 @@ _HOLD: tuple[ColumnClause[Any], ...] = (
     column("placed_by", String()),
     column("placed_at", _TIMESTAMP),
 )
+_DIFFERENCE: tuple[ColumnClause[Any], ...] = (
+    column("message_id", Uuid()),
+    column("difference", String()),
+    column("column_name", String()),
+    column("live_value", String()),
+    column("archived_value", String()),
+)
+_RESOLVED: tuple[ColumnClause[Any], ...] = (
+    column("id", Uuid()),
+    column("place", String()),
+    column("message_count", BigInteger()),
+    column("newly_resolved", Boolean()),
+)
 _DRIFT: tuple[ColumnClause[Any], ...] = (
     column("live_table", String()),
     column("column_name", String()),
@@ -250,3 +263,45 @@ def finish_archive_run(run_id: int, stop_reason: str, error: str | None = None) 
             literal(run_id, BigInteger()), literal(stop_reason, Text()), literal(error, Text())
         )
     )
+
+
+def session_conflict_differences(
+    session_id: UUID,
+) -> Select[UUID | None, str, str | None, str | None, str | None]:
+    """List what is not the same in both places of a session.
+
+    :param session_id: the session.
+    :return: a statement that gives a row ``(message_id, difference, column_name, live_value,
+        archived_value)`` for each column that differs, ``message_id`` None for those of the
+        session's own row; and for each row that is ``only live`` or ``only archived``, with
+        ``column_name`` None and the row as JSON. No row if the session is not in both
+        places, or all is equal.
+    :raises aria_db.errors.ColumnDrift: when executed: the tables have not the same columns.
+    """
+    return _rows(func.session_conflict_differences(literal(session_id, Uuid())), _DIFFERENCE)
+
+
+def resolve_session_conflict(
+    session_id: UUID, destination: str, session_row: str | None = None
+) -> Select[UUID, str, int, bool]:
+    """Merge a session that is in both places into one.
+
+    :param session_id: the session.
+    :param destination: ``live`` or ``archive``: where it and all its messages are to be.
+    :param session_row: ``live`` or ``archived``: which row of the session stays if the two
+        differ. The other is kept in :class:`aria_db.models.EngineConflictResolution`.
+    :return: a statement that gives 0 or 1 row ``(id, place, message_count,
+        newly_resolved)``: none if there is no such session; with ``newly_resolved`` false
+        if it was in that place alone already.
+    :raises aria_db.errors.SessionConflict: when executed: a message differs, or the session's
+        row does and ``session_row`` is None.
+    :raises aria_db.errors.SessionHeld: when executed: the session is on hold, and was to be
+        archived.
+    :raises aria_db.errors.InvalidArgument: when executed: an argument is out of range, or the
+        session is in the other place alone.
+    :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
+    """
+    call = func.resolve_session_conflict(
+        literal(session_id, Uuid()), literal(destination, Text()), literal(session_row, Text())
+    )
+    return _rows(call, _RESOLVED)

@@ -178,6 +178,21 @@ class EngineSessionHold(Base):
     placed_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
+class EngineConflictResolution(Base):
+    """A session that was merged. Written by the SQL function ``resolve_session_conflict``."""
+
+    __tablename__ = "engine_conflict_resolution"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    session_id: Mapped[UUID]
+    destination: Mapped[str]
+    kept: Mapped[str | None]
+    dropped_row: Mapped[dict[str, Any] | None]
+    archived_at: Mapped[datetime | None]
+    resolved_by: Mapped[str] = mapped_column(server_default=func.session_user())
+    resolved_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
 class RunColumns:
     """The columns of a run of the prune or the purge."""
 
@@ -221,6 +236,21 @@ class EngineArchiveHealth(ViewBase):
     reading: Mapped[str]
     is_ok: Mapped[bool]
     remedy: Mapped[str]
+
+
+class EngineSessionConflict(ViewBase):
+    """A session that is in both places, and how much of it is equal there."""
+
+    __tablename__ = "engine_session_conflict"
+
+    session_id: Mapped[UUID] = mapped_column(primary_key=True)
+    title: Mapped[str | None] = mapped_column(String(500))
+    archived_at: Mapped[datetime | None]
+    session_row: Mapped[str]
+    messages_live: Mapped[int] = mapped_column(BigInteger)
+    messages_archived: Mapped[int] = mapped_column(BigInteger)
+    messages_equal: Mapped[int] = mapped_column(BigInteger)
+    messages_different: Mapped[int] = mapped_column(BigInteger)
 
 
 class EngineChatSessionList(SessionColumns, ViewBase):

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
+from aria_db.conflicts import Conflicts
 from aria_db.errors import SessionHeld
 from aria_db.importing import Importing
 from aria_db.models import (
@@ -159,7 +160,7 @@ class Page(Generic[ListedSession]):
         return self.offset + len(self.sessions) < self.total
 
 
-class NativeSessionManager(Importing, Retention):
+class NativeSessionManager(Importing, Retention, Conflicts):
     """Sessions and messages of the chat engine, live and archived.
 
     Every method runs in a transaction of its own and raises the exceptions of

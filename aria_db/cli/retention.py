@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _LARGEST_BATCH = 2**31 - 1
 _PATIENCE = 1.0
+# what engine_archive_health says of a figure that wants nothing
+_NOTHING_TO_DO = "Nothing to do."
 
 SessionId = Annotated[
     UUID, typer.Argument(metavar="ID", parser=session_id_of, help="The id of a session.")
@@ -544,7 +546,7 @@ def check(database_url: DatabaseUrl = None, schema: Schema = None, as_json: Json
             parts = (figure.figure, figure.subject, figure.reading)
             name, subject, reading = map(output.one_line, parts)
             typer.echo(f"{'ok ' if figure.is_ok else 'RED'}  {name} {subject}: {reading}")
-            if not figure.is_ok:
+            if figure.remedy != _NOTHING_TO_DO:
                 typer.echo(f"     {output.one_line(figure.remedy)}")
     if red:
         raise typer.Exit(1)

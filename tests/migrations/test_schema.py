@@ -199,7 +199,11 @@ def test_engines_of_a_schema_work_there_whatever_path_the_role_has(
     session_id = session_in(schema)
     upgrade(empty_database)
     new_session(empty_connection, messages=1, id=session_id)
-    empty_connection.execute("ALTER DATABASE empty SET search_path = public")
+    empty_connection.execute(
+        sql.SQL("ALTER DATABASE {} SET search_path = public").format(
+            sql.Identifier(empty_connection.info.dbname)
+        )
+    )
     listed = sa.select(models.EngineChatSessionList.id)
     archived = sa.select(models.EngineChatSessionArchiveList.id)
 

@@ -1,0 +1,180 @@
+"""The commands for sessions in both places: conflicts, conflicts show, conflicts resolve."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from aria_db.cli import output
+from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of
+
+if TYPE_CHECKING:
+    from aria_db.conflicts import Difference, Resolved
+    from aria_db.session_manager import NativeSessionManager
+
+SessionId = Annotated[
+    UUID, typer.Argument(metavar="ID", parser=session_id_of, help="The id of a session.")
+]
+
+
+class Place(StrEnum):
+    """Where a merged session is to be."""
+
+    live = "live"
+    archive = "archive"
+
+
+class Kept(StrEnum):
+    """Which row of the session stays."""
+
+    live = "live"
+    archived = "archived"
+
+
+conflicts = typer.Typer(
+    rich_markup_mode=None,
+    epilog=examples(
+        "aria-db conflicts",
+        "aria-db conflicts show 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b",
+        "aria-db conflicts resolve 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b --into archive",
+    ),
+)
+app.add_typer(
+    conflicts, name="conflicts", help="List and merge sessions that are live and archived at once."
+)
+
+
+@conflicts.callback(invoke_without_command=True)
+def list_conflicts(
+    context: typer.Context,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+    as_json: Json = False,
+) -> None:
+    """List the sessions that are live and in the archive as well; show and merge one.
+
+    In a pipe: a line each, with tabs between id, when it was archived, how its two rows
+    compare, messages live, archived, equal in both, different in both, and title.
+    """
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
+        return
+    found = run(database_url, schema, lambda manager: manager.list_conflicts())
+    if as_json:
+        output.print_json({"conflicts": [output.columns_of(conflict) for conflict in found]})
+        return
+    titles = (
+        *("id", "archived_at (UTC)", "session's row", "live", "archived", "equal", "different"),
+        "title",
+    )
+    columns = (
+        *("session_id", "archived_at", "session_row", "messages_live", "messages_archived"),
+        *("messages_equal", "messages_different", "title"),
+    )
+    output.print_rows(titles, ([getattr(row, column) for column in columns] for row in found))
+    if not found:
+        output.note("No conflicts")
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Refuse options that are given to the list, and that the command would not see."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"give it after {context.invoked_subcommand}", param_hint=parameter.opts[0]
+            )
+
+
+@conflicts.command(
+    "show",
+    epilog=examples(
+        "aria-db conflicts show 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b",
+        "aria-db conflicts show 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b --json | jq .differences",
+    ),
+)
+def show_conflict(
+    session_id: SessionId,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is not the same in both places of a session."""
+    found = run(database_url, schema, lambda manager: manager.conflict_differences(session_id))
+    if found is None:
+        output.note(f"Error: session {session_id} is not live and archived at once")
+        raise typer.Exit(1)
+    if as_json:
+        output.print_json({"session_id": session_id, "differences": list(map(asdict, found))})
+    else:
+        _print_differences(found)
+
+
+@conflicts.command(
+    "resolve",
+    epilog=examples(
+        "aria-db conflicts resolve 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b --into archive",
+        "aria-db conflicts resolve 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b --into live --keep live",
+    ),
+)
+def resolve_conflict(
+    session_id: SessionId,
+    into: Annotated[Place, typer.Option(help="Where the session and all messages are to be.")],
+    keep: Annotated[
+        Kept | None,
+        typer.Option(help="Which row of the session stays, where its two rows differ."),
+    ] = None,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+    as_json: Json = False,
+) -> None:
+    """Merge the two copies of a session into one place. Safe to repeat.
+
+    Shows what differs, and then merges: messages that are in one place only are kept, and
+    so are those that are equal in both, once. Where the same message differs nothing
+    is changed, and the exit status is 1. The row of the session that --keep does not name
+    is kept in the table engine_conflict_resolution.
+    """
+
+    async def work(
+        manager: NativeSessionManager,
+    ) -> tuple[list[Difference] | None, Resolved | None]:
+        differences = await manager.conflict_differences(session_id)
+        if differences and not as_json:
+            # Before it is tried: a refusal is about what is shown.
+            _print_differences(differences)
+        resolved = await manager.resolve_conflict(
+            session_id, into.value, None if keep is None else keep.value
+        )
+        return differences, resolved
+
+    differences, resolved = run(database_url, schema, work)
+    if resolved is None:
+        output.note(f"Error: session {session_id} not found")
+        raise typer.Exit(1)
+    if as_json:
+        shown = list(map(asdict, differences or []))
+        output.print_json({"differences": shown, "resolved": asdict(resolved)})
+        return
+    where = "in the archive" if resolved.place == Place.archive.value else "live"
+    done = "is now" if resolved.newly_resolved else "was already"
+    messages = output.count(resolved.message_count, "message")
+    typer.echo(f"{resolved.id}  {done} {where}, {messages}")
+
+
+def _print_differences(differences: list[Difference]) -> None:
+    """Print a line per difference, with both values one below the other."""
+    for found in differences:
+        what = "session" if found.message_id is None else f"message {found.message_id}"
+        column = "" if found.column_name is None else f", {output.one_line(found.column_name)}"
+        typer.echo(f"{what}{column}: {found.difference}")
+        for place, value in (("live", found.live_value), ("archived", found.archived_value)):
+            if found.column_name is not None or value is not None:
+                shown = "NULL" if value is None else output.one_line(value)
+                typer.echo(f"  {place:<9} {shown}")
+    if not differences:
+        typer.echo("Both places hold the same")

@@ -1,0 +1,105 @@
+"""Conflicts: the manager's calls for sessions that are live and in the archive as well.
+
+How a session came to be in both places is not known here, and which copy is right is for a
+person to say. Merging the two is the business of the SQL functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select
+
+from aria_db import functions
+from aria_db.models import EngineSessionConflict
+from aria_db.transactions import Transactions
+
+Destination = Literal["live", "archive"]
+SessionRow = Literal["live", "archived"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not the same in both places of a session.
+
+    :param message_id: the message; None for the session's own row.
+    :param difference: ``only live``, ``only archived`` or ``different``.
+    :param column_name: the column that differs; None if the row is in one place only.
+    :param live_value: the live value as text, or the live row as JSON.
+    :param archived_value: the archived value as text, or the archived row as JSON.
+    """
+
+    message_id: UUID | None
+    difference: str
+    column_name: str | None
+    live_value: str | None
+    archived_value: str | None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What merging a session did.
+
+    :param id: the session.
+    :param place: where it is now: ``live`` or ``archive``.
+    :param message_count: its messages there.
+    :param newly_resolved: False if it was there, and there alone, before this call.
+    """
+
+    id: UUID
+    place: str
+    message_count: int
+    newly_resolved: bool
+
+
+class Conflicts(Transactions):
+    """The manager's calls for sessions that are live and in the archive as well."""
+
+    async def list_conflicts(self) -> Sequence[EngineSessionConflict]:
+        """Return the sessions that are in both places, and how much of each is equal."""
+        conflict = EngineSessionConflict
+        async with self._transaction() as session:
+            return (await session.scalars(select(conflict).order_by(conflict.session_id))).all()
+
+    async def conflict_differences(self, session_id: UUID) -> list[Difference] | None:
+        """Return what is not the same in both places of a session.
+
+        :param session_id: the session.
+        :return: the differences, of the session's own row first; empty if both places hold
+            the same. None if the session is not in both.
+        :raises aria_db.errors.ColumnDrift: the tables have not the same columns.
+        """
+        conflict = EngineSessionConflict.session_id
+        async with self._snapshot() as session:
+            found = await session.scalars(select(conflict).where(conflict == session_id))
+            if found.one_or_none() is None:
+                return None
+            rows = await session.execute(functions.session_conflict_differences(session_id))
+            return [Difference(*row) for row in rows]
+
+    async def resolve_conflict(
+        self, session_id: UUID, destination: Destination, session_row: SessionRow | None = None
+    ) -> Resolved | None:
+        """Merge a session that is in both places into one. Safe to repeat.
+
+        Messages that are in one place only are kept, and those that are equal in both are
+        kept once.
+
+        :param session_id: the session.
+        :param destination: where it and all its messages are to be.
+        :param session_row: which row of the session stays if the two differ. The other is
+            kept in the table ``engine_conflict_resolution``.
+        :return: what was done; None if there is no such session.
+        :raises aria_db.errors.SessionConflict: a message differs, or the session's row does
+            and ``session_row`` is None; nothing was changed.
+        :raises aria_db.errors.SessionHeld: the session is on hold, and was to be archived.
+        :raises aria_db.errors.InvalidArgument: the session is in the other place alone.
+        :raises aria_db.errors.ColumnDrift: a column would be lost.
+        """
+        statement = functions.resolve_session_conflict(session_id, destination, session_row)
+        async with self._transaction() as session:
+            row = (await session.execute(statement)).one_or_none()
+        return None if row is None else Resolved(*row)
