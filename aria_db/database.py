@@ -83,6 +83,14 @@ def quoted(name: str) -> str:
     return '"{}"'.format(name.replace('"', '""'))
 
 
+def literal(text: str) -> str:
+    """Return a text as a literal of SQL, for statements that take no parameters.
+
+    :param text: any text without NUL.
+    """
+    return "'{}'".format(text.replace("'", "''"))
+
+
 def parse_url(text: str) -> sa.URL:
     """Return a URL for the driver psycopg from what people write.
 

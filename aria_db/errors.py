@@ -66,6 +66,10 @@ class SessionHeld(DatabaseError):
     """AR003: the session is on hold; nothing was moved or deleted."""
 
 
+class AdoptionRefused(DatabaseError):
+    """AR004: the chat tables cannot be adopted as they are; nothing was changed."""
+
+
 class InvalidArgument(DatabaseError):
     """22023: an argument of a function is out of its range; nothing was done."""
 
@@ -103,6 +107,7 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "AR001": SessionConflict,
     "AR002": ColumnDrift,
     "AR003": SessionHeld,
+    "AR004": AdoptionRefused,
     "22023": InvalidArgument,
     "42501": PermissionDenied,
     "42883": NotUpgraded,

@@ -30,6 +30,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 from alembic.operations import MigrateOperation, Operations
+from alembic.script import ScriptDirectory
 
 from aria_db import resources
 
@@ -60,6 +61,20 @@ def newest(kind: Kind) -> dict[str, int]:
     return versions
 
 
+def at_head(scripts: ScriptDirectory) -> list[CreateSqlObject | ReplaceSqlObject]:
+    """Return the operations that installed what is there at the newest revision, in order.
+
+    :param scripts: the revisions.
+    """
+    installed: dict[tuple[Kind, str], CreateSqlObject | ReplaceSqlObject] = {}
+    for script in reversed(list(scripts.walk_revisions())):
+        for operation in getattr(script.module, "OPERATIONS", ()):
+            installed.pop((operation.kind, operation.name), None)
+            if not isinstance(operation, DropSqlObject):
+                installed[operation.kind, operation.name] = operation
+    return list(installed.values())
+
+
 def verbatim(statements: str) -> sa.DDL:
     """Return statements that reach the database as they are written.
 
@@ -85,6 +100,11 @@ class SqlObjectOperation(MigrateOperation):
         self.kind: Kind = kind
         self.name = name
         self.version = version
+
+    @property
+    def path(self) -> Path:
+        """The file of this version."""
+        return path(self.kind, self.name, self.version)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
@@ -136,8 +156,7 @@ class ReplaceSqlObject(SqlObjectOperation):
 @Operations.implementation_for(CreateSqlObject)
 @Operations.implementation_for(ReplaceSqlObject)
 def _install(operations: Operations, operation: CreateSqlObject | ReplaceSqlObject) -> None:
-    statements = path(operation.kind, operation.name, operation.version).read_text("utf-8")
-    operations.execute(verbatim(statements))
+    operations.execute(verbatim(operation.path.read_text("utf-8")))
 
 
 @Operations.implementation_for(DropSqlObject)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import context
 from sqlalchemy.schema import CreateSchema
 
-from aria_db import database, migrate, models
+from aria_db import database, migrate, models, sql_objects
 from aria_db.sql_objects import verbatim  # and with it the operations that the revisions use
 
 # A revision waits this long for a lock behind traffic, and then gives up and
@@ -25,12 +25,17 @@ config = context.config
 if config.config_file_name is not None and config.attributes.get("configure_logging", True):
     fileConfig(config.config_file_name, disable_existing_loggers=False)
 
+x_arguments = context.get_x_argument(as_dictionary=True)
 schema = (
-    context.get_x_argument(as_dictionary=True).get("schema")
+    x_arguments.get("schema")
     or config.attributes.get("schema")
     or database.configured_schema()
     or database.DEFAULT_SCHEMA
 )
+
+# The schema whose chat tables are adopted; "" for the only one there is, "none" to create
+# tables although there are some. None: no adoption.
+adopt = x_arguments.get("adopt", config.attributes.get("adopt"))
 
 OPTIONS = {
     "target_metadata": models.Base.metadata,
@@ -57,6 +62,18 @@ $script$
 """
 
 
+def put_back_what_is_missing() -> None:
+    """Install again what an application's DROP VIEW … CASCADE took with it."""
+    revisions = context.get_context()
+    connection = revisions.connection
+    if connection is None or revisions.get_current_revision() != context.get_head_revision():
+        return
+    for operation in sql_objects.at_head(context.script):
+        find = sa.func.to_regclass if operation.kind == "view" else sa.func.to_regproc
+        if connection.scalar(sa.select(find(operation.name).is_(None))):
+            context.execute(verbatim(operation.path.read_text("utf-8")))
+
+
 def run_revisions(schema_exists: bool) -> None:
     """Run what Alembic was asked for, in the target schema and in one transaction."""
     with context.begin_transaction():
@@ -68,9 +85,16 @@ def run_revisions(schema_exists: bool) -> None:
         # table must not stand before the real one.
         path = f"{database.quoted(schema)}, pg_temp"
         context.execute(verbatim(f"SET LOCAL search_path = {path}"))
+        if adopt is not None:
+            context.execute(verbatim(f"SET LOCAL aria_db.adopt = {database.literal(adopt)}"))
+        if adopt not in {None, migrate.ADOPT_NONE}:
+            for statements in migrate.adoption_scripts():
+                context.execute(verbatim(statements))
         if context.is_offline_mode() and not context.get_context().get_current_heads():
             context.execute(DROP_EMPTY_VERSION_TABLE)
         context.run_migrations()
+        if adopt not in {None, migrate.ADOPT_NONE}:
+            put_back_what_is_missing()
 
 
 def run_offline() -> None:

@@ -46,6 +46,8 @@ def main() -> None:
 
         from aria_db.cli import (  # noqa: F401
             administration,
+            adoption,
+            conflicts,
             importing,
             retention,
             serving,

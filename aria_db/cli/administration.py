@@ -25,17 +25,27 @@ def upgrade(
     revision: Annotated[
         str, typer.Option(metavar="ID", callback=utf8, help="The revision to upgrade to.")
     ] = "head",
+    beside: Annotated[
+        bool,
+        typer.Option(
+            "--beside", help="Create chat tables although there are some in another schema."
+        ),
+    ] = False,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
 ) -> None:
-    """Create or upgrade the tables, functions and views. Safe to repeat."""
+    """Create or upgrade the tables, functions and views. Safe to repeat.
+
+    Where the application has chat tables of its own in another schema, this is refused:
+    adopt takes them over.
+    """
     from aria_db import migrate
 
     with connected(database_url, schema) as (connection, target):
         before = migrate.status(connection, target)
         # Alembic begins a transaction of its own.
         connection.rollback()
-        migrate.upgrade(connection, target, revision)
+        migrate.upgrade(connection, target, revision, beside=beside)
         after = migrate.status(connection, target)
     if after.current == before.current:
         typer.echo(f"Nothing to do: {_revision(after)}")

@@ -1,7 +1,7 @@
-"""``aria-db upgrade`` and ``current`` where the extra ``cli`` is not installed.
+"""``aria-db upgrade``, ``adopt`` and ``current`` where the extra ``cli`` is not installed.
 
 A deploy needs no more than ``pip install aria-db``. Every other command, and the rest of
-these two, is in the modules beside this one.
+these, is in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ def main() -> None:
         epilog="All other commands: pip install 'aria-db[cli]'",
     )
     parser.add_argument("--version", action="version", version=f"aria-db {__version__}")
-    parser.add_argument("command", help="upgrade or current")
+    parser.add_argument("command", help="upgrade, adopt or current")
+    parser.add_argument(
+        "source", nargs="?", help="adopt: the schema of the application's chat tables"
+    )
     parser.add_argument("--revision", default="head", help="the revision to upgrade to")
     parser.add_argument("--database-url", metavar="URL", help="by default DATABASE_URL")
     parser.add_argument("--schema", metavar="NAME", help="by default ARIA_DB_SCHEMA or public")
     options, others = parser.parse_known_args()
-    if options.command not in {"upgrade", "current"}:
+    if options.command not in {"upgrade", "adopt", "current"}:
         parser.error(f"{options.command} needs more: pip install 'aria-db[cli]'")
+    if options.source and options.command != "adopt":
+        others.insert(0, options.source)
     if others:
         parser.error(f"unknown arguments: {' '.join(others)}")
 
@@ -35,6 +40,8 @@ def main() -> None:
         with engine.connect() as connection:
             if options.command == "upgrade":
                 migrate.upgrade(connection, target.schema, options.revision)
+            elif options.command == "adopt":
+                migrate.adopt(connection, options.source, target.schema, options.revision)
             status = migrate.status(connection, target.schema)
         engine.dispose()
     print(f"the database is at revision {status.current}; the newest is {status.newest}")

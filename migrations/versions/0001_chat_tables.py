@@ -78,11 +78,43 @@ TABLES = {
     """,
 }
 
-# How the downgrade knows which tables are this revision's to drop.
+# How the downgrade knows which tables are this revision's to drop, and which views.
 MARK = "Created by aria-db, revision 0001."
+MARK_OF_ADOPTION = "Laid by aria-db over %"
+
+# Empty tables beside those that hold the sessions would be no help to anybody.
+NOT_BESIDE_OTHERS = """
+DO $revision$
+DECLARE
+    v_schema text;
+BEGIN
+    SELECT namespace.nspname INTO v_schema
+    FROM pg_catalog.pg_class AS chat
+    INNER JOIN pg_catalog.pg_namespace AS namespace ON chat.relnamespace = namespace.oid
+    WHERE
+        chat.relname IN ('chat_sessions', 'chat_messages')
+        AND chat.relkind IN ('r', 'p')
+        AND chat.relpersistence <> 't'
+        AND to_regclass('engine_chat_sessions') IS NULL
+        AND current_setting('aria_db.adopt', TRUE) IS DISTINCT FROM 'none'
+    GROUP BY namespace.nspname
+    HAVING count(*) = 2
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'schema % has chat tables, which an upgrade alone would not use', v_schema
+            USING ERRCODE = 'AR004',
+            HINT = format(
+                'Nothing was changed. `aria-db adopt %s --dry-run` says what it takes to archive '
+                'in them; `aria-db upgrade --beside` creates other tables beside them.', v_schema
+            );
+    END IF;
+END;
+$revision$
+"""
 
 
 def upgrade() -> None:
+    op.execute(NOT_BESIDE_OTHERS)
     for table, definition in TABLES.items():
         op.execute(
             f"""
@@ -99,11 +131,17 @@ $revision$
 
 
 def downgrade() -> None:
-    # All are locked before they are looked at: no row may arrive in between.
+    # All are locked before they are looked at: no row may arrive in between. The tables
+    # beneath the views are the application's.
     op.execute(
         f"""
 DO $revision$
 DECLARE
+    v_laid text[] := ARRAY(
+        SELECT name
+        FROM unnest('{{{", ".join(TABLES)}}}'::text[]) AS _ (name)
+        WHERE obj_description(to_regclass(name), 'pg_class') LIKE '{MARK_OF_ADOPTION}'
+    );
     v_created_here text[] := ARRAY(
         SELECT name
         FROM unnest('{{{", ".join(reversed(TABLES))}}}'::text[]) WITH ORDINALITY AS _ (name, place)
@@ -125,6 +163,9 @@ BEGIN
     END LOOP;
     FOREACH v_table IN ARRAY v_created_here LOOP
         EXECUTE format('DROP TABLE %I', v_table);
+    END LOOP;
+    FOREACH v_table IN ARRAY v_laid LOOP
+        EXECUTE format('DROP VIEW %I', v_table);
     END LOOP;
 END;
 $revision$

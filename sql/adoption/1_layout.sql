@@ -1,0 +1,84 @@
+-- adoption_layout: which layout of the chat tables there is, and in which schema.
+--
+-- A: the application's chat_sessions and chat_messages, in a schema of its own.
+-- B: tables under the names of aria-db, in the target schema.
+-- null: neither; schemas has those in which there are chat tables.
+--
+-- The functions of the adoption are temporary: they belong to the program that adopts,
+-- not to the database. They only look at the catalogue. The search path must be the
+-- target schema and pg_temp.
+CREATE OR REPLACE FUNCTION pg_temp.adoption_layout(wanted_source text, target text)
+RETURNS TABLE (layout text, source text, schemas text[])
+LANGUAGE sql
+STABLE
+AS $function$
+    WITH
+    tables AS (
+        SELECT
+            namespace.nspname::text AS schema_name,
+            chat.relname,
+            chat.oid
+        FROM pg_catalog.pg_class AS chat
+        INNER JOIN pg_catalog.pg_namespace AS namespace ON chat.relnamespace = namespace.oid
+        WHERE chat.relkind IN ('r', 'p') AND chat.relpersistence <> 't'
+    ),
+
+    schemas_of_a AS (
+        SELECT tables.schema_name
+        FROM tables
+        WHERE tables.relname IN ('chat_sessions', 'chat_messages')
+        GROUP BY tables.schema_name
+        HAVING count(*) = 2
+    ),
+
+    schema_of_b AS (
+        SELECT
+            tables.schema_name,
+            -- not those that revision 0001 creates where it finds none
+            bool_or(
+                obj_description(tables.oid, 'pg_class') IS DISTINCT FROM 'Created by aria-db, revision 0001.'
+            ) AS is_of_application
+        FROM tables
+        WHERE
+            tables.schema_name = target
+            AND tables.relname IN ('engine_chat_sessions', 'engine_chat_messages')
+        GROUP BY tables.schema_name
+        HAVING count(*) = 2
+    ),
+
+    -- where an adoption has laid a view before
+    adopted_schema AS (
+        SELECT tables.schema_name
+        FROM pg_catalog.pg_class AS laid
+        INNER JOIN pg_catalog.pg_rewrite AS view_rule ON laid.oid = view_rule.ev_class
+        INNER JOIN pg_catalog.pg_depend AS shown ON view_rule.oid = shown.objid
+        INNER JOIN tables ON shown.refobjid = tables.oid AND tables.relname = 'chat_sessions'
+        WHERE
+            laid.relname = 'engine_chat_sessions'
+            AND laid.relnamespace = to_regnamespace(quote_ident(target))
+        LIMIT 1
+    ),
+
+    chosen AS (
+        SELECT
+            coalesce(
+                wanted_source,
+                (SELECT adopted_schema.schema_name FROM adopted_schema),
+                (SELECT schema_of_b.schema_name FROM schema_of_b WHERE schema_of_b.is_of_application),
+                (SELECT min(schemas_of_a.schema_name) FROM schemas_of_a HAVING count(*) = 1),
+                (
+                    SELECT schema_of_b.schema_name FROM schema_of_b
+                    WHERE NOT EXISTS (SELECT FROM schemas_of_a)
+                )
+            ) AS schema_name
+    )
+
+    SELECT
+        CASE
+            WHEN chosen.schema_name IN (SELECT schemas_of_a.schema_name FROM schemas_of_a) THEN 'A'
+            WHEN chosen.schema_name IN (SELECT schema_of_b.schema_name FROM schema_of_b) THEN 'B'
+        END,
+        chosen.schema_name,
+        ARRAY(SELECT schemas_of_a.schema_name FROM schemas_of_a ORDER BY schemas_of_a.schema_name)
+    FROM chosen;
+$function$;
