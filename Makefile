@@ -1,5 +1,7 @@
 # make demo    sets everything up and shows the whole of it on an embedded PostgreSQL
 # make test    sets everything up and runs the tests
+# make test-matrix
+#              runs them on PostgreSQL 15 to 18, or on some: make test-matrix VERSIONS="15 18"
 # make lint    formatting, linters, types
 # make bench   measures a batch of the prune
 # make wheel   builds the wheel and tries it in a fresh environment
@@ -7,14 +9,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# More than cores: tests wait for processes, locks and disks.
+WORKERS ?= 4
 
-.PHONY: demo test lint format bench wheel clean
+.PHONY: demo test test-matrix lint format bench wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/aria-db demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
+
+test-matrix: $(VENV)/installed
+	$(BIN)/python -m tests.matrix --workers=$(WORKERS) $(VERSIONS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -108,6 +108,19 @@ def program(name: str) -> Path:
     return path
 
 
+def unprivileged() -> dict[str, Any]:
+    """Say to :mod:`subprocess` how to run a program of PostgreSQL, which refuses root.
+
+    :returns: as root, the options ``user``, ``group`` and ``extra_groups`` for the account of
+        root's server, which is added to the system if need be; for others, none.
+    :raises EmbeddedUnavailable: the account cannot be added.
+    """
+    account = _roots_account()
+    if account is None:
+        return {}
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
 def start(data_directory: Path | None = None) -> EmbeddedServer:
     """Start the server of a data directory, or join the one that runs there.
 
@@ -411,7 +424,6 @@ class _Cluster:
         # Variables meant for another server stay outside. The log is in English: launch reads it.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         environment |= {"PGDATA": str(self.path), "LC_ALL": "C"}
-        account = _roots_account()
         return subprocess.run(
             [program(name), *map(str, arguments)],
             cwd=self.path,  # one that the account may enter
@@ -420,10 +432,8 @@ class _Cluster:
             capture_output=True,
             text=True,
             errors="replace",
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
             check=False,
+            **unprivileged(),
         )
 
     @property

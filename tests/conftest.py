@@ -1,13 +1,14 @@
 """A real PostgreSQL for every test that touches data.
 
-The embedded server starts once. The revisions run once, into a template database,
-and each test gets a fresh clone of it.
+The embedded server starts once, also for several workers of pytest-xdist. The revisions run
+once in each worker, into a template database, and each test gets a fresh clone of it.
 """
 
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,7 +26,13 @@ Connect = Callable[..., psycopg.Connection]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server that pytest-postgresql's fixtures connect to."""
+    """Start the server that pytest-postgresql's fixtures connect to.
+
+    A worker of pytest-xdist uses the one of the process that started it.
+    """
+    config.addinivalue_line("markers", "database: uses the server that the tests are given")
+    if server := getattr(config, "workerinput", {}).get("server"):
+        config.option.postgresql_host, config.option.postgresql_port = server
     if config.option.postgresql_host or config.option.collectonly:
         return
     # Not pytest's own directory: the server, under another account where the tests
@@ -44,11 +51,26 @@ def pytest_configure(config: pytest.Config) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's, which may be switched off
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker which server to use."""
+    options = node.config.option
+    node.workerinput["server"] = (options.postgresql_host, options.postgresql_port)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the server and remove what it left."""
     if server := config.stash.get(_SERVER, None):
         server.close()
         shutil.rmtree(server.data_directory.parent, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the server, which `make test-matrix` runs on each version."""
+    for item in items:
+        if any(name.startswith("postgresql") for name in item.fixturenames):
+            item.add_marker("database")
 
 
 def _url(host: str, port: int, user: str, dbname: str) -> sa.URL:

@@ -1,6 +1,8 @@
 """What tests of several layers need: rows to work with, and looks at where they are."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import psycopg
@@ -50,6 +52,18 @@ def places(connection: psycopg.Connection, session_id: UUID) -> tuple[int, int, 
     ).fetchone()
     assert row is not None
     return row
+
+
+@contextmanager
+def temporary_role(connection: psycopg.Connection) -> Iterator[str]:
+    """Make a role that may log in and nothing else; drop it afterwards: it is the server's."""
+    name = f"aria_test_{uuid4().hex}"
+    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+    try:
+        yield name
+    finally:
+        for statement in ("DROP OWNED BY {} CASCADE", "DROP ROLE {}"):
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 def is_blocked(observer: psycopg.Connection, pid: int) -> bool:

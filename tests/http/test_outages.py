@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from aria_db import migrate
 from aria_db.database import Database, parse_url
-from aria_db.http import app, health
+from aria_db.http import health
+from aria_db.http.limits import Limits
 from tests.http.support import SESSIONS, archive, create, problem, running, set_for_database
 from tests.support import new_session, places
 
@@ -159,16 +160,17 @@ def test_after_the_database_dropped_every_connection_nobody_notices(
 
 
 def test_when_every_connection_is_in_use_the_next_is_told_to_come_later(
-    database: Database, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: Database, connection: psycopg.Connection
 ) -> None:
-    monkeypatch.setattr(app, "POOL_TIMEOUT_SECONDS", 0.2)
-    size = 15  # SQLAlchemy's pool_size and max_overflow
-    with running(database) as client, ThreadPoolExecutor(size) as pool:
+    size = 3
+    limits = Limits(connections=size, connection_timeout=0.2)
+    with running(database, limits=limits) as client, ThreadPoolExecutor(size) as pool:
         with connection.transaction():
             connection.execute("LOCK TABLE engine_chat_sessions")
             waiting = [pool.submit(client.get, SESSIONS) for _ in range(size)]
             _wait_for_waiting(connection, size)
             _try_later(client.get(SESSIONS))
+            assert client.get("/health").json()["status"] == "unavailable"
 
         assert {each.result().status_code for each in waiting} == {200}
 
@@ -239,14 +241,6 @@ def test_a_rule_of_the_applications_own_is_a_conflict(
 
     assert refused["code"] == "23514"
     assert "polite" in refused["detail"]
-
-
-@pytest.fixture
-def role(connection: psycopg.Connection) -> Iterator[str]:
-    """A role that may log in and nothing else."""
-    connection.execute("CREATE ROLE aria_http_server LOGIN")
-    yield "aria_http_server"
-    connection.execute("DROP OWNED BY aria_http_server; DROP ROLE aria_http_server")
 
 
 def _as(database: Database, role: str) -> Database:

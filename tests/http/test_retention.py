@@ -1,6 +1,5 @@
 """Cleaning up, holds, and what /health says of the archive."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -292,11 +291,3 @@ def test_health_does_not_wait_for_a_look_at_the_archive_that_takes_long(
     assert answer.json()["status"] == "ok"
     assert "archive" not in answer.json()
     assert client.get("/health").json()["archive"] == "ok"
-
-
-@pytest.fixture
-def role(connection: psycopg.Connection) -> Iterator[str]:
-    """A role that may log in and nothing else."""
-    connection.execute("CREATE ROLE aria_http_looker LOGIN")
-    yield "aria_http_looker"
-    connection.execute("DROP OWNED BY aria_http_looker; DROP ROLE aria_http_looker")

@@ -138,7 +138,7 @@ def test_libpqs_variables_lead_to_the_database_and_to_the_schema(
     with opened() as database:
         assert database.schema == "aria"
         for client, reached in CLIENTS.items():
-            assert reached(database) == ["empty", "aria", "0"], client
+            assert reached(database) == [empty_database.url.database, "aria", "0"], client
 
 
 def test_an_explicit_url_and_schema_stand_before_the_environment(
@@ -159,7 +159,7 @@ def test_every_client_finds_a_schema_of_any_name(
     database = replace(empty_database, schema=schema)
 
     for client, reached in CLIENTS.items():
-        assert reached(database) == ["empty", schema, "0"], client
+        assert reached(database) == [empty_database.url.database, schema, "0"], client
 
 
 @every_client
@@ -170,7 +170,7 @@ def test_without_a_schema_the_search_path_is_the_roles(
 ) -> None:
     empty_connection.execute("CREATE SCHEMA postgres")
 
-    assert reached(empty_database) == ["empty", "postgres", "0"]
+    assert reached(empty_database) == [empty_database.url.database, "postgres", "0"]
 
 
 @every_client
@@ -191,7 +191,7 @@ def test_other_options_are_kept_beside_the_schema(
     else:
         monkeypatch.setenv("PGOPTIONS", options)
 
-    assert reached(Database(url, schema)) == ["empty", schema or "public", "7s"]
+    assert reached(Database(url, schema)) == [empty_database.url.database, schema or "public", "7s"]
 
 
 @pytest.mark.anyio
@@ -202,7 +202,11 @@ async def test_an_asynchronous_engine_finds_the_schema_too(
     engine = replace(empty_database, schema=ODD_SCHEMA).async_engine()
 
     async with engine.connect() as connection:
-        assert await connection.scalar(sa.text(REACHED)) == ["empty", ODD_SCHEMA, "0"]
+        assert await connection.scalar(sa.text(REACHED)) == [
+            empty_database.url.database,
+            ODD_SCHEMA,
+            "0",
+        ]
     await engine.dispose()
 
 

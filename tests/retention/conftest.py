@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from tests.conftest import Connect
 from tests.retention.support import StartBlocked
-from tests.support import wait_until_blocked
+from tests.support import temporary_role, wait_until_blocked
 
 # What hangs fails. Nothing here takes as long.
 STATEMENT_TIMEOUT = "60s"
@@ -56,16 +53,6 @@ def start_blocked(threads: ThreadPoolExecutor, connect: Connect) -> StartBlocked
         return future
 
     return start
-
-
-@contextmanager
-def temporary_role(connection: psycopg.Connection) -> Iterator[str]:
-    """Make a role that may log in and nothing else; drop it afterwards: it is the server's."""
-    name = f"aria_test_{uuid4().hex}"
-    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
-    yield name
-    for statement in ("DROP OWNED BY {} CASCADE", "DROP ROLE {}"):
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from aria_db.database import Database
 from tests.conftest import Connect
 from tests.sql import adopted_layout
-from tests.support import is_blocked, new_session
+from tests.support import is_blocked, new_session, temporary_role
 
 Call = Callable[..., object]
 Start = Callable[..., Future]
@@ -75,12 +74,9 @@ def start_blocked(start: Start) -> Start:
 
 @pytest.fixture
 def role(connection: psycopg.Connection) -> Iterator[str]:
-    """A role that may log in and nothing else; dropped afterwards, since it is the server's."""
-    name = f"aria_test_{uuid4().hex}"
-    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
-    yield name
-    for statement in ("DROP OWNED BY {} CASCADE", "DROP ROLE {}"):
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+    """A role that may log in and nothing else."""
+    with temporary_role(connection) as name:
+        yield name
 
 
 @pytest.fixture

@@ -227,9 +227,11 @@ def test_a_callers_settings_change_nothing_about_the_move(
     copy_to_archive(connection, copied)
     grant_all_moves(connection, role)
     planner = connection.execute("SELECT name FROM pg_settings WHERE name LIKE 'enable\\_%'")
+    is_15 = connection.info.server_version < 160000
+    parallel = "force_parallel_mode" if is_15 else "debug_parallel_query"
     settings = {name: "off" for (name,) in planner} | {
         "plan_cache_mode": "force_custom_plan",
-        "debug_parallel_query": "on",
+        parallel: "on",
         "jit": "on",
         "jit_above_cost": "0",
         "row_security": "off",

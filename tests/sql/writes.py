@@ -34,12 +34,24 @@ WRITES = {
     "delete the session": "DELETE FROM engine_chat_sessions WHERE id = %(session)s",
 }
 
+# How an application upserts through a view before PostgreSQL 17, with which MERGE takes one.
+UPSERT_THROUGH_A_VIEW = """
+    INSERT INTO engine_chat_messages (id, session_id, role, content)
+    VALUES (%(message)s, %(session)s, 'user', 'merged')
+    ON CONFLICT (id) DO UPDATE SET content = 'merged', cost = 'NaN'
+"""
+
 # Those that the foreign key refuses once the session is gone; the others then find nothing.
 ADD_A_MESSAGE = {"insert a message", "move messages in", "upsert a message"}
 
 
 def write(connection: psycopg.Connection, name: str, ids: dict[str, UUID]) -> int:
-    return connection.execute(WRITES[name], ids).rowcount
+    statement = WRITES[name]
+    if "MERGE" in statement and connection.info.server_version < 170000:
+        of_a_view = "SELECT FROM pg_views WHERE viewname = 'engine_chat_messages'"
+        if connection.execute(of_a_view).rowcount:
+            statement = UPSERT_THROUGH_A_VIEW
+    return connection.execute(statement, ids).rowcount
 
 
 def begin(connection: psycopg.Connection) -> None:
