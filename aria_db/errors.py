@@ -70,6 +70,15 @@ class AdoptionRefused(DatabaseError):
     """AR004: the chat tables cannot be adopted as they are; nothing was changed."""
 
 
+class NameTaken(DatabaseError):
+    """42P07, 42723: something else has the name of an object of this package."""
+
+    default_hint = (
+        "Nothing was changed. Rename what has the name, or install into another schema: "
+        "--schema NAME."
+    )
+
+
 class InvalidArgument(DatabaseError):
     """22023: an argument of a function is out of its range; nothing was done."""
 
@@ -108,6 +117,8 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "AR002": ColumnDrift,
     "AR003": SessionHeld,
     "AR004": AdoptionRefused,
+    "42P07": NameTaken,
+    "42723": NameTaken,
     "22023": InvalidArgument,
     "42501": PermissionDenied,
     "42883": NotUpgraded,

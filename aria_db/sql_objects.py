@@ -117,7 +117,11 @@ class SqlObjectOperation(MigrateOperation):
 
 
 class CreateSqlObject(SqlObjectOperation):
-    """Create an object that is not there yet."""
+    """Create an object that is not there yet.
+
+    Where something of the same name is there, it is not this package's: the operation
+    fails (42P07, 42723) and does not replace it.
+    """
 
     def reverse(self) -> DropSqlObject:
         """Return the operation that drops the same version."""
@@ -154,8 +158,13 @@ class ReplaceSqlObject(SqlObjectOperation):
 
 
 @Operations.implementation_for(CreateSqlObject)
+def _create(operations: Operations, operation: CreateSqlObject) -> None:
+    text = operation.path.read_text("utf-8")
+    operations.execute(verbatim(text.replace("CREATE OR REPLACE", "CREATE", 1)))
+
+
 @Operations.implementation_for(ReplaceSqlObject)
-def _install(operations: Operations, operation: CreateSqlObject | ReplaceSqlObject) -> None:
+def _replace(operations: Operations, operation: ReplaceSqlObject) -> None:
     operations.execute(verbatim(operation.path.read_text("utf-8")))
 
 

@@ -80,6 +80,17 @@ AS $function$
     UNION ALL
     SELECT
         chat_tables.table_path,
+        format('role %I may not refer to it', current_user),
+        format('GRANT REFERENCES ON %s TO %I, or run this as another role.', chat_tables.table_path, current_user)
+    FROM chat_tables
+    WHERE
+        layout = 'A'
+        AND chat_tables.place = 3
+        AND NOT has_table_privilege(chat_tables.chat, 'REFERENCES')
+        AND EXISTS (SELECT FROM chat_tables AS messages WHERE messages.place = 4 AND messages.chat IS NULL)
+    UNION ALL
+    SELECT
+        chat_tables.table_path,
         format('role %I may not %s', current_user, string_agg(needed.privilege, ', ')),
         'Run this as the role that owns the chat tables.'
     FROM chat_tables

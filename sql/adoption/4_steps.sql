@@ -163,6 +163,20 @@ BEGIN
                 );
         END IF;
 
+        RETURN QUERY
+        SELECT
+            'problem', changed.oid::regclass::text,
+            format('has to be changed, and role %I does not own it', current_user),
+            format('Run this as %I, or as a member of that role.', pg_get_userbyid(changed.relowner)),
+            NULL
+        FROM pg_catalog.pg_class AS changed
+        WHERE
+            (
+                (changed.oid = v_chat.chat AND v_alter IS NOT NULL)
+                OR (changed.oid = v_chat.named AND (v_lay IS NOT NULL OR v_replace IS NOT NULL))
+            )
+            AND NOT pg_has_role(changed.relowner, 'USAGE');
+
         -- Locks, in the order in which the moves and the readers of the views take them:
         -- from what is asked for to what is beneath it. LOCK on a view would lock its table.
         IF v_chat.live IS NULL THEN
@@ -200,6 +214,14 @@ BEGIN
             UNION
             SELECT v_chat.path WHERE v_replace IS NOT NULL
         ) AS locked (path);
+        IF v_chat.place = 3 AND v_chat.chat IS NOT NULL AND layout = 'A' THEN
+            RETURN QUERY
+            SELECT
+                'lock', v_chat.table_path, 'against writes, while a table that refers to it is created', NULL,
+                format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', v_chat.table_path)
+            FROM pg_temp.adoption_tables(layout, source, target) AS messages
+            WHERE messages.place = 4 AND messages.chat IS NULL;
+        END IF;
 
         -- Steps
 
@@ -299,6 +321,26 @@ BEGIN
             ) AS granted
             LEFT JOIN pg_catalog.pg_roles AS grantee ON granted.grantee = grantee.oid
             ORDER BY 3, 5;
+            RETURN QUERY
+            SELECT
+                'step', v_chat.path, 'keep its comments', NULL,
+                CASE described.objsubid
+                    WHEN 0 THEN format('COMMENT ON TABLE %s IS %L', v_chat.path, described.description)
+                    ELSE format(
+                        'COMMENT ON COLUMN %s.%I IS %L', v_chat.path, commented.attname, described.description
+                    )
+                END
+            FROM pg_catalog.pg_description AS described
+            LEFT JOIN pg_catalog.pg_attribute AS commented
+                ON
+                    described.objoid = commented.attrelid
+                    AND described.objsubid = commented.attnum
+                    AND commented.attnum > 0
+            WHERE
+                described.objoid = v_chat.named
+                AND described.classoid = 'pg_class'::regclass
+                AND v_lay IS NULL
+            ORDER BY described.objsubid;
             RETURN QUERY
             SELECT
                 'step', v_chat.path, 'keep its owner', NULL,

@@ -1,16 +1,21 @@
 -- Executes the plan: all of it, or nothing and an error.
 --
 -- aria_db.adopt is the schema to adopt, empty for the only one there is. All locks are
--- taken first; then the plan is made again, from what cannot change any more. All waits
--- together take no longer than lock_timeout: others may wait behind this one.
+-- taken first; then the plan is made again, from what cannot change any more.
+--
+-- Others wait behind these locks, and may hold what is still to be locked. So an attempt
+-- takes 100 ms and then lets go of all of them, before anybody's deadlock_timeout is over
+-- (1 s by default); and the attempts end after lock_timeout.
 DO $adoption$
 DECLARE
     c_source CONSTANT text := nullif(current_setting('aria_db.adopt'), '');
     c_lock_timeout CONSTANT text := current_setting('lock_timeout');
     c_until CONSTANT timestamptz := clock_timestamp() + c_lock_timeout::interval;
+    c_attempt CONSTANT interval := '100 ms';
     v_kind text;
     v_problems record;
     v_step record;
+    v_attempt_until timestamptz;
     v_detail text;
 BEGIN
     FOREACH v_kind IN ARRAY '{lock, step}'::text [] LOOP
@@ -23,31 +28,43 @@ BEGIN
         IF v_problems.descriptions IS NOT NULL THEN
             RAISE EXCEPTION '%', v_problems.descriptions[1]
                 USING ERRCODE = 'AR004',
-                DETAIL = nullif(array_to_string(v_problems.descriptions[2:], E'\n'), ''),
+                DETAIL = array_to_string(v_problems.descriptions[2:], E'\n'),
                 HINT = 'Nothing was changed. ' || v_problems.remedies[1];
         END IF;
 
-        FOR v_step IN
-            SELECT * FROM pg_temp.adoption_plan(c_source, current_schema()) AS plan
-            WHERE plan.kind = v_kind AND plan.statement IS NOT NULL
+        <<attempts>>
         LOOP
-            PERFORM set_config(
-                'lock_timeout',
-                greatest(1, extract(EPOCH FROM c_until - clock_timestamp()) * 1000)::integer::text,
-                TRUE
-            );
-            IF v_kind = 'step' THEN
-                RAISE NOTICE '%: %', v_step.object, v_step.description;
-            END IF;
-            EXECUTE v_step.statement;
+            v_attempt_until := clock_timestamp() + c_attempt;
+            BEGIN
+                FOR v_step IN
+                    SELECT * FROM pg_temp.adoption_plan(c_source, current_schema()) AS plan
+                    WHERE plan.kind = v_kind AND plan.statement IS NOT NULL
+                LOOP
+                    PERFORM set_config(
+                        'lock_timeout',
+                        greatest(1, extract(EPOCH FROM v_attempt_until - clock_timestamp()) * 1000)::integer::text,
+                        TRUE
+                    );
+                    IF v_kind = 'step' THEN
+                        RAISE NOTICE '%: %', v_step.object, v_step.description;
+                    END IF;
+                    EXECUTE v_step.statement;
+                END LOOP;
+                EXIT attempts;
+            EXCEPTION
+                WHEN lock_not_available THEN
+                    IF clock_timestamp() > c_until THEN
+                        RAISE EXCEPTION 'could not lock % within %', v_step.object, c_lock_timeout
+                            USING ERRCODE = 'lock_not_available',
+                            HINT = 'Nothing was changed. Run it again when no long transaction uses it: '
+                                'pg_stat_activity shows them.';
+                    END IF;
+                    PERFORM pg_sleep(0.05);
+            END;
         END LOOP;
     END LOOP;
     PERFORM set_config('lock_timeout', c_lock_timeout, TRUE);
 EXCEPTION
-    WHEN lock_not_available THEN
-        RAISE EXCEPTION 'could not lock % within %', v_step.object, c_lock_timeout
-            USING ERRCODE = 'lock_not_available',
-            HINT = 'Nothing was changed. Run it again when no long transaction uses it: pg_stat_activity shows them.';
     WHEN dependent_objects_still_exist THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
         RAISE EXCEPTION '%: other objects depend on it', v_step.object

@@ -1,0 +1,130 @@
+"""Databases as they are found: each variant is built once, and each test gets a clone."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+import psycopg
+import pytest
+from pytest_postgresql.executors import NoopExecutor
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from aria_db.database import Database
+from tests.adoption import deployed
+from tests.adoption.application import Application
+from tests.adoption.deployed import STANDARD, Layout
+from tests.cli import support
+from tests.cli.support import Cli
+from tests.support import temporary_role
+
+_REPLACED = pytest.StashKey[bool]()
+
+# Where the views and functions go when the application's schema has an odd name too.
+ODD_TARGET = "aria archive"
+
+Template = Callable[[Layout], str]
+
+
+@pytest.fixture(scope="session")
+def has_pgvector(postgresql_empty_noproc: NoopExecutor, pytestconfig: pytest.Config) -> bool:
+    """Whether the server has the extension; if not, the summary of the run says so."""
+    with _janitor(postgresql_empty_noproc, "postgres").cursor() as cursor:
+        has_it = deployed.has_pgvector(cursor.connection)
+    pytestconfig.stash[_REPLACED] = not has_it
+    return has_it
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.stash.get(_REPLACED, False):
+        terminalreporter.write_line(
+            "tests/adoption: this server has no pgvector; embeddings were jsonb in every variant"
+        )
+
+
+@pytest.fixture(scope="session")
+def template(postgresql_empty_noproc: NoopExecutor) -> Iterator[Template]:
+    """Return the name of a database with a layout in it, which is built when first wanted."""
+    names: dict[Layout, str] = {}
+    with ExitStack() as stack:
+
+        def name_of(layout: Layout) -> str:
+            if layout not in names:
+                name = f"{postgresql_empty_noproc.dbname}_layout_{len(names)}"
+                janitor = stack.enter_context(_janitor(postgresql_empty_noproc, name))
+                with janitor.cursor(name) as cursor:
+                    deployed.build(cursor.connection, layout)
+                names[layout] = name
+            return names[layout]
+
+        yield name_of
+
+
+def _janitor(
+    server: NoopExecutor, dbname: str, template_dbname: str | None = None
+) -> DatabaseJanitor:
+    return DatabaseJanitor(
+        user=server.user,
+        password=server.password,
+        host=server.host,
+        port=server.port,
+        dbname=dbname,
+        template_dbname=template_dbname,
+    )
+
+
+@pytest.fixture
+def layout(request: pytest.FixtureRequest, has_pgvector: bool) -> Layout:
+    """The layout of the test's database, as this server can have it."""
+    wanted: Layout = getattr(request, "param", STANDARD)
+    return wanted if has_pgvector else wanted.without_pgvector()
+
+
+@pytest.fixture
+def postgresql(
+    layout: Layout, template: Template, postgresql_empty_noproc: NoopExecutor
+) -> Iterator[psycopg.Connection]:
+    """A connection to a database that aria-db has never seen, this test's alone."""
+    name = f"{postgresql_empty_noproc.dbname}_deployed"
+    with (
+        _janitor(postgresql_empty_noproc, name, template(layout)) as janitor,
+        janitor.cursor(name) as cursor,
+    ):
+        yield cursor.connection
+
+
+@pytest.fixture
+def database(database: Database, layout: Layout) -> Database:
+    """The database, with the schema that the views and functions go to."""
+    odd = deployed.VARIANTS["odd names"].schema
+    return replace(database, schema=ODD_TARGET if layout.schema == odd else None)
+
+
+@pytest.fixture
+def application(layout: Layout) -> Application:
+    """The application whose database it is."""
+    return layout.application
+
+
+@pytest.fixture
+def cli(database: Database) -> Cli:
+    """Run ``aria-db`` on the database."""
+    schema = {} if database.schema is None else {"ARIA_DB_SCHEMA": database.schema}
+    return partial(support.run, DATABASE_URL=database.url.render_as_string(False), **schema)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for work on several connections at once."""
+    with ThreadPoolExecutor(max_workers=8) as executor:
+        yield executor
+
+
+@pytest.fixture
+def role(connection: psycopg.Connection) -> Iterator[str]:
+    """A role that may log in and nothing else."""
+    with temporary_role(connection) as name:
+        yield name

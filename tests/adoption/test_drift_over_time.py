@@ -1,0 +1,229 @@
+"""After the adoption, the application goes on changing its tables with its own migrations."""
+
+from contextlib import suppress
+
+import psycopg
+import pytest
+
+from aria_db import errors
+from aria_db.database import Database
+from aria_db.session_manager import NativeSessionManager
+from tests.adoption.application import Application
+from tests.adoption.deployed import OLDER_DESIGN, STANDARD, VARIANTS, Layout, session
+from tests.adoption.support import (
+    adopt,
+    archived,
+    live,
+    of_session,
+    only,
+    plan,
+    whole_catalogue,
+)
+from tests.cli.support import Cli, document
+from tests.migrations.support import one, upgrade
+
+every_place = pytest.mark.parametrize(
+    "layout",
+    [STANDARD, VARIANTS["odd names"], OLDER_DESIGN],
+    ids=["A", "odd names", "B"],
+    indirect=True,
+)
+
+CHOSEN = session(21)
+
+# What its migrations add; the last may not be null.
+COLUMNS = {
+    "mood": "text",
+    "Mood, since 2.0": "varchar(40)",
+    "tenant": "varchar(40) NOT NULL DEFAULT 'acme'",
+}
+
+
+def add_column(connection: psycopg.Connection, table: str, column: str) -> None:
+    """Run the application's own migration, and use the column in the chosen session."""
+    connection.execute(f'ALTER TABLE {table} ADD COLUMN "{column}" {COLUMNS[column]}')
+    connection.execute(f"""UPDATE {table} SET "{column}" = 'good'""")
+
+
+@every_place
+@pytest.mark.parametrize(
+    ("place", "column"),
+    [(1, "mood"), (0, "Mood, since 2.0"), (1, "tenant")],
+    ids=["text", "odd name", "not null"],
+)
+@pytest.mark.anyio
+async def test_a_column_that_the_application_adds_is_told_refused_adopted_and_then_archived(
+    place: int,
+    column: str,
+    database: Database,
+    connection: psycopg.Connection,
+    manager: NativeSessionManager,
+    cli: Cli,
+    layout: Layout,
+    application: Application,
+) -> None:
+    table, archive = layout.tables[place], layout.tables[place + 2]
+    adopt(database)
+    add_column(connection, table, column)
+    before = live(connection, layout), archived(connection, layout)
+
+    with pytest.raises(errors.ColumnDrift, match=column):
+        await manager.archive_session(CHOSEN)
+    with pytest.raises(errors.ColumnDrift, match=column):
+        await manager.prune_old_sessions()
+    figures = [row for row in await manager.check_health() if row.figure == "drift"]
+    assert figures
+    assert not any(row.is_ok for row in figures)
+    assert all(column in row.subject for row in figures)
+    if layout != OLDER_DESIGN:
+        assert all("aria-db adopt" in row.remedy for row in figures)
+    assert (live(connection, layout), archived(connection, layout)) == before
+    application.work(connection)
+
+    adopt(database)
+
+    assert [row for row in await manager.check_health() if row.figure == "drift"] == []
+    assert (live(connection, layout), archived(connection, layout)) == before
+    moved = of_session(connection, layout, CHOSEN)
+    assert await manager.archive_session(CHOSEN)
+    assert only(archived(connection, layout), moved) == only(before[0], moved)
+    key = "id" if place == 0 else "session_id"
+    kept = f'SELECT DISTINCT "{column}" FROM {archive} WHERE {key} = %s'
+    assert one(connection, kept, CHOSEN) == "good"
+    assert await manager.restore_session(CHOSEN)
+    assert only(live(connection, layout), moved) == only(before[0], moved)
+    assert one(connection, kept.replace(archive, table), CHOSEN) == "good"
+    application.work(connection)
+
+
+def test_the_command_line_tells_of_the_column_before_a_user_meets_it(
+    database: Database, connection: psycopg.Connection, cli: Cli, layout: Layout
+) -> None:
+    adopt(database)
+    add_column(connection, layout.tables.messages, "mood")
+
+    figures = document(cli("check", "--json"), status=1)["figures"]
+
+    drift = [figure for figure in figures if figure["figure"] == "drift"]
+    assert drift
+    for figure in drift:
+        assert "mood" in figure["subject"]
+        assert "aria-db adopt" in figure["remedy"]
+    planned = [step for step in plan(database).steps if step.kind == "step"]
+    assert any("mood" in f"{step.description} {step.statement}" for step in planned)
+
+
+@pytest.mark.anyio
+async def test_a_column_that_the_application_adds_to_both_tables_is_adopted_as_well(
+    database: Database,
+    connection: psycopg.Connection,
+    manager: NativeSessionManager,
+    layout: Layout,
+) -> None:
+    adopt(database)
+    for table in (layout.tables.messages, layout.tables.message_archive):
+        add_column(connection, table, "mood")
+    with pytest.raises(errors.ColumnDrift, match="mood"):
+        await manager.archive_session(CHOSEN)
+
+    adopt(database)
+
+    assert await manager.archive_session(CHOSEN)
+    kept = f"SELECT mood FROM {layout.tables.message_archive} WHERE session_id = %s"
+    assert one(connection, kept, CHOSEN) == "good"
+
+
+@pytest.mark.anyio
+async def test_several_migrations_of_the_application_are_adopted_one_after_the_other(
+    database: Database,
+    connection: psycopg.Connection,
+    manager: NativeSessionManager,
+    layout: Layout,
+) -> None:
+    adopt(database)
+    for number in range(3):
+        for table in layout.tables[:2]:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN extra_{number} integer")
+            connection.execute(f"UPDATE {table} SET extra_{number} = {number}")
+        adopt(database)
+        before = live(connection, layout)
+        moved = of_session(connection, layout, CHOSEN)
+
+        assert await manager.archive_session(CHOSEN)
+        assert await manager.restore_session(CHOSEN)
+
+        assert only(live(connection, layout), moved) == only(before, moved)
+        for table in layout.tables[:2]:
+            numbers = f"SELECT array_agg(DISTINCT extra_{number}) FROM {table}"
+            assert one(connection, numbers) == [number]
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_moved_sessions_before_goes_on_after_the_second_adoption(
+    database: Database, connection: psycopg.Connection, layout: Layout
+) -> None:
+    """What the functions have planned and cached must not outlive the change."""
+    adopt(database)
+    move = "SELECT message_count FROM archive_session(%s)"
+    back = "SELECT message_count FROM restore_session(%s)"
+    for _ in range(6):
+        assert one(connection, move, CHOSEN) == one(connection, back, CHOSEN) == 1
+    with psycopg.connect(database.libpq_url(), autocommit=True) as other:
+        add_column(other, layout.tables.messages, "mood")
+    adopt(database)
+
+    assert one(connection, move, CHOSEN) == one(connection, back, CHOSEN) == 1
+
+    kept = f"SELECT mood FROM {layout.tables.messages} WHERE session_id = %s"
+    assert one(connection, kept, CHOSEN) == "good"
+
+
+@pytest.mark.anyio
+async def test_a_generated_column_which_cannot_be_restored_is_refused_and_nothing_moves(
+    database: Database,
+    connection: psycopg.Connection,
+    manager: NativeSessionManager,
+    layout: Layout,
+) -> None:
+    """Or else archived and restored: but never archived for good."""
+    adopt(database)
+    connection.execute(
+        f"ALTER TABLE {layout.tables.messages}"
+        " ADD COLUMN length integer GENERATED ALWAYS AS (length(content)) STORED"
+    )
+    before = live(connection, layout)
+
+    with suppress(errors.AdoptionRefused, errors.ColumnDrift):
+        adopt(database)
+        await manager.archive_session(CHOSEN)
+        assert await manager.restore_session(CHOSEN)
+
+    assert live(connection, layout) == before
+
+
+@pytest.mark.parametrize("layout", [VARIANTS["no archives"]], ids=["no archives"], indirect=True)
+def test_the_application_finds_the_archives_that_the_adoption_created_and_creates_none(
+    database: Database, connection: psycopg.Connection, layout: Layout, application: Application
+) -> None:
+    adopt(database)
+    before = whole_catalogue(connection)["relations"]
+
+    application.create_archives(connection)
+    pruned = application.prune(connection, "30 days")
+
+    assert pruned
+    tables = {name for name, (kind, *_) in before.items() if kind in ("r", b"r")}
+    after = whole_catalogue(connection)["relations"]
+    assert {name for name, (kind, *_) in after.items() if kind in ("r", b"r")} == tables
+    assert one(connection, "SELECT count(*) FROM engine_chat_session_archive") == len(pruned)
+
+
+@pytest.mark.parametrize("layout", [VARIANTS["no archives"]], ids=["no archives"], indirect=True)
+def test_what_an_upgrade_adds_finds_an_adoption_of_an_earlier_release(
+    database: Database, connection: psycopg.Connection, layout: Layout, application: Application
+) -> None:
+    adopt(database, revision="0002")
+    upgrade(database)
+
+    assert one(connection, "SELECT count(*) FROM archive_column_drift()") == 0
+    application.work(connection)
