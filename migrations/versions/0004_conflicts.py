@@ -38,6 +38,7 @@ COMMENT ON TABLE engine_conflict_resolution IS
 
 OPERATIONS = [
     CreateSqlObject("view", "engine_session_conflict", 1),
+    CreateSqlObject("function", "insertable_columns", 1),
     CreateSqlObject("function", "session_conflict_differences", 1),
     CreateSqlObject("function", "resolve_session_conflict", 1),
     ReplaceSqlObject("view", "engine_archive_health", 2),

@@ -36,7 +36,6 @@ AS $function$
 DECLARE
     v_is_live boolean;
     v_is_archived boolean;
-    v_columns record;
     v_detail text;
     v_different_message uuid;
     v_rows record;
@@ -113,23 +112,10 @@ BEGIN
         RETURN;
     END IF;
 
-    -- "Every column but archived_at" has no static form. An identity column may be given
-    -- to a new row and not to one that is there.
-    SELECT
-        string_agg(quote_ident(attname), ', ' ORDER BY attnum)
-            FILTER (WHERE attrelid = 'engine_chat_sessions'::regclass AND attidentity <> 'a') AS of_session,
-        string_agg(quote_ident(attname), ', ' ORDER BY attnum)
-            FILTER (WHERE attrelid = 'engine_chat_messages'::regclass) AS of_message
-    INTO v_columns
-    FROM pg_catalog.pg_attribute
-    WHERE
-        attrelid IN ('engine_chat_sessions'::regclass, 'engine_chat_messages'::regclass)
-        AND attnum > 0
-        AND NOT attisdropped;
-
     -- The messages first: the row of an archived session may take its messages with it.
     -- What is compared are the rows as they were deleted, and a refusal brings them back.
     BEGIN
+        -- "Every column but archived_at" has no static form.
         EXECUTE format(
             $statement$
             WITH
@@ -158,7 +144,7 @@ BEGIN
             ORDER BY live.created_at, live.id
             LIMIT 1
             $statement$,
-            v_columns.of_message
+            insertable_columns('engine_chat_messages')
         ) INTO v_different_message USING session_id;
     EXCEPTION
         WHEN unique_violation THEN
@@ -206,7 +192,7 @@ BEGIN
             )
             WHERE live.id = $1
             $statement$,
-            v_columns.of_session
+            insertable_columns('engine_chat_sessions', is_new => FALSE)
         ) USING session_id;
         IF NOT EXISTS (
             SELECT
