@@ -82,6 +82,13 @@ _RESOLVED: tuple[ColumnClause[Any], ...] = (
     column("message_count", BigInteger()),
     column("newly_resolved", Boolean()),
 )
+_FINDING: tuple[ColumnClause[Any], ...] = (
+    column("finding", String()),
+    column("session_id", Uuid()),
+    column("messages", BigInteger()),
+    column("detail", String()),
+    column("remedy", String()),
+)
 _DRIFT: tuple[ColumnClause[Any], ...] = (
     column("live_table", String()),
     column("column_name", String()),
@@ -305,3 +312,40 @@ def resolve_session_conflict(
         literal(session_id, Uuid()), literal(destination, Text()), literal(session_row, Text())
     )
     return _rows(call, _RESOLVED)
+
+
+def verify_archive(
+    since: datetime | None = None,
+) -> Select[str, UUID | None, int | None, str, str]:
+    """List what contradicts that every session and message is in exactly one place.
+
+    :param since: look only at the sessions that were archived since then; None for all.
+    :return: a statement that gives a row ``(finding, session_id, messages, detail, remedy)``
+        for each finding; none when all is well.
+    """
+    return _rows(func.verify_archive(literal(since, _TIMESTAMP)), _FINDING)
+
+
+def grant_archive_access(
+    role_name: str, access: str, *, revoking: bool = False, dry_run: bool = False
+) -> Select[str]:
+    """Give a role what a reader, an application or an operator needs, or take it away.
+
+    :param role_name: the role.
+    :param access: ``reader``, ``app`` or ``operator``.
+    :param revoking: whether to take it away.
+    :param dry_run: whether only to tell what would be run.
+    :return: a statement that gives the statements that it runs, a row each.
+    :raises aria_db.errors.InvalidArgument: when executed: the access is none of these, or
+        the role that is to lose it is the owner.
+    :raises aria_db.errors.PermissionDenied: when executed: the caller may not grant.
+    :raises aria_db.errors.DatabaseError: when executed: there is no such role.
+    """
+    call = func.grant_archive_access(
+        literal(role_name, Text()),
+        literal(access, Text()),
+        literal(revoking, Boolean()),
+        literal(dry_run, Boolean()),
+        type_=String(),
+    )
+    return select(call)

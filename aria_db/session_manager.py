@@ -45,6 +45,7 @@ from aria_db.models import (
 from aria_db.retention import Retention
 
 SortKey = Literal["created_at", "updated_at", "title"]
+Access = Literal["reader", "app", "operator"]
 
 SOFT_DELETED = "archived"
 """The status that the old endpoint gave a session instead of archiving it."""
@@ -114,6 +115,24 @@ class Stats:
     archived_messages: int
     by_type: dict[str, int]
     by_status: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that contradicts that everything is in exactly one place.
+
+    :param finding: what it is.
+    :param session_id: the session; None if it is about all of them.
+    :param messages: how many of its messages it is about; None if about none in particular.
+    :param detail: what exactly was found.
+    :param remedy: what to do.
+    """
+
+    finding: str
+    session_id: UUID | None
+    messages: int | None
+    detail: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -530,6 +549,37 @@ class NativeSessionManager(Importing, Retention, Conflicts):
             by_type=dict(by_type),
             by_status=dict(by_status),
         )
+
+    # For whoever looks after the database
+
+    async def verify_archive(self, since: datetime | None = None) -> list[Finding]:
+        """Look for what contradicts that everything is in exactly one place.
+
+        :param since: look only at the sessions that were archived since then; None for all.
+        :return: the findings; none when all is well.
+        """
+        async with self._transaction() as session:
+            return [Finding(*row) for row in await session.execute(functions.verify_archive(since))]
+
+    async def grant_access(
+        self, role: str, access: Access, *, revoke: bool = False, dry_run: bool = False
+    ) -> Sequence[str]:
+        """Give a role what it needs, or take it away. Safe to repeat.
+
+        :param role: the role, which must exist.
+        :param access: ``app`` to archive, restore and list; ``operator`` to do all that there
+            is; ``reader`` to read the views.
+        :param revoke: take it away; what else was granted stays.
+        :param dry_run: change nothing.
+        :return: the statements that were run, or would be.
+        :raises aria_db.errors.InvalidArgument: the access is none of these, or the role that
+            is to lose it is the owner.
+        :raises aria_db.errors.PermissionDenied: this manager's role may not grant.
+        :raises aria_db.errors.DatabaseError: there is no such role.
+        """
+        statement = functions.grant_archive_access(role, access, revoking=revoke, dry_run=dry_run)
+        async with self._transaction() as session:
+            return (await session.scalars(statement)).all()
 
     # What the lists and the transcripts have in common
 

@@ -49,6 +49,7 @@ def main() -> None:
             adoption,
             conflicts,
             importing,
+            privileges,
             retention,
             serving,
             sessions,

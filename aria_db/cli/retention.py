@@ -8,7 +8,8 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -18,14 +19,16 @@ from aria_db.cli import intervals, output
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of, utf8
 
 if TYPE_CHECKING:
-    from aria_db.models import EngineArchivePolicy
+    from aria_db.models import EngineArchiveHealth, EngineArchivePolicy
     from aria_db.retention import Limits, Progress, Prunable
-    from aria_db.session_manager import NativeSessionManager
+    from aria_db.session_manager import Finding, NativeSessionManager
 
     Batches = AsyncGenerator[Progress]
 
 _LARGEST_BATCH = 2**31 - 1
 _PATIENCE = 1.0
+# of each kind, for people
+_FINDINGS_SHOWN = 10
 # what engine_archive_health says of a figure that wants nothing
 _NOTHING_TO_DO = "Nothing to do."
 
@@ -528,18 +531,54 @@ def runs(
         output.note("No runs")
 
 
-@app.command(epilog=examples("aria-db check", "aria-db check --json"))
-def check(database_url: DatabaseUrl = None, schema: Schema = None, as_json: Json = False) -> None:
+@app.command(
+    epilog=examples(
+        "aria-db check", "aria-db check --json", "aria-db check --deep", "aria-db check --since 2d"
+    )
+)
+def check(
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also verify that everything is in exactly one place."),
+    ] = False,
+    since: Annotated[
+        timedelta | None,
+        typer.Option(
+            metavar="AGE",
+            parser=intervals.age,
+            help="As --deep, of what was archived no longer ago than this: 2d, 12h.",
+        ),
+    ] = None,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+    as_json: Json = False,
+) -> None:
     """Say whether the archive needs attention, and what to do.
 
     For monitoring: the exit status is 0 if all is well, and 1 if somebody should act.
+    --deep reads the live tables and the archive as a whole.
     """
-    figures = run(database_url, schema, lambda manager: manager.check_health())
+    deep = deep or since is not None
+
+    async def work(
+        manager: NativeSessionManager,
+    ) -> tuple[Sequence[EngineArchiveHealth], list[Finding]]:
+        figures = await manager.check_health()
+        if not deep:
+            return figures, []
+        after = None if since is None else datetime.now(UTC) - since
+        return figures, await manager.verify_archive(after)
+
+    figures, findings = run(database_url, schema, work)
     red = [figure for figure in figures if not figure.is_ok]
     if as_json:
-        output.print_json(
-            {"is_ok": not red, "figures": [output.columns_of(figure) for figure in figures]}
-        )
+        document: dict[str, Any] = {
+            "is_ok": not red and not findings,
+            "figures": [output.columns_of(figure) for figure in figures],
+        }
+        if deep:
+            document["findings"] = [asdict(found) for found in findings]
+        output.print_json(document)
     else:
         typer.echo(f"{len(red)} of {output.count(len(figures), 'figure')} need attention")
         for figure in figures:
@@ -548,5 +587,25 @@ def check(database_url: DatabaseUrl = None, schema: Schema = None, as_json: Json
             typer.echo(f"{'ok ' if figure.is_ok else 'RED'}  {name} {subject}: {reading}")
             if figure.remedy != _NOTHING_TO_DO:
                 typer.echo(f"     {output.one_line(figure.remedy)}")
-    if red:
+        if deep:
+            _print_findings(findings)
+    if red or findings:
         raise typer.Exit(1)
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    """Print the findings by kind, with what to do about it once."""
+    typer.echo(f"verified: {output.count(len(findings), 'finding')}")
+    for (name, remedy), group in groupby(findings, lambda found: (found.finding, found.remedy)):
+        found_here = list(group)
+        typer.echo(f"RED  {name}: {len(found_here)}")
+        typer.echo(f"     {remedy}")
+        for found in found_here[:_FINDINGS_SHOWN]:
+            parts = (
+                None if found.session_id is None else f"session {found.session_id}",
+                None if found.messages is None else output.count(found.messages, "message"),
+                output.one_line(found.detail),
+            )
+            typer.echo("     " + ", ".join(filter(None, parts)))
+        if len(found_here) > _FINDINGS_SHOWN:
+            typer.echo(f"     and {len(found_here) - _FINDINGS_SHOWN} more: --json lists all")

@@ -13,7 +13,7 @@ from tests.cli.support import SCRIPT
 COMMANDS = [
     *("upgrade", "current", "psql", "import", "serve"),
     *("demo", "list", "show", "archive", "restore"),
-    *("prune", "purge", "policy", "hold", "release", "runs", "check"),
+    *("prune", "purge", "policy", "hold", "release", "runs", "check", "grant"),
 ]
 NOWHERE = "postgresql://127.0.0.1:1/nowhere"
 
