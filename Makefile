@@ -2,6 +2,10 @@
 # make test    sets everything up and runs the tests
 # make test-matrix
 #              runs them on PostgreSQL 15 to 18, or on some: make test-matrix VERSIONS="15 18"
+# make test-isolation
+#              every order of events, all of them (an hour)
+# make test-faults
+#              200 kills, cuts and full disks while clients work (ten minutes)
 # make lint    formatting, linters, types
 # make bench   measures a batch of the prune
 # make wheel   builds the wheel and tries it in a fresh environment
@@ -12,7 +16,7 @@ BIN := $(VENV)/bin
 # More than cores: tests wait for processes, locks and disks.
 WORKERS ?= 4
 
-.PHONY: demo test test-matrix lint format bench wheel clean
+.PHONY: demo test test-matrix test-isolation test-faults lint format bench wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/aria-db demo
@@ -22,6 +26,12 @@ test: $(VENV)/installed
 
 test-matrix: $(VENV)/installed
 	$(BIN)/python -m tests.matrix --workers=$(WORKERS) $(VERSIONS)
+
+test-isolation: $(VENV)/installed
+	$(BIN)/python -m pytest tests/isolation --deep --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
+
+test-faults: $(VENV)/installed
+	$(BIN)/python -m tests.faults --faults 200
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
