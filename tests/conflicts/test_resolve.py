@@ -434,3 +434,23 @@ def test_a_session_that_comes_into_both_places_again_is_merged_and_logged_again(
         resolve(connection, session_id, "live")
         assert len(resolutions(connection)) == number
         copy_to_archive(connection, session_id)
+
+
+@BOTH_PLACES
+@BOTH_ROWS
+def test_a_column_that_the_database_computes_is_no_hindrance(
+    connection: psycopg.Connection, destination: str, session_row: str
+) -> None:
+    session_id = conflict(connection)
+    for table, text in (("engine_chat_sessions", "title"), ("engine_chat_messages", "content")):
+        computed = f"GENERATED ALWAYS AS (length({text})) STORED"
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN words integer {computed}")
+    for table, text in zip(ARCHIVE, ("title", "content"), strict=True):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN words integer")
+        connection.execute(f"UPDATE {table} SET words = length({text})")
+    connection.execute("UPDATE engine_chat_sessions SET title = 'renamed'")
+
+    resolved = resolve(connection, session_id, destination, session_row)
+
+    assert resolved.message_count == 6
+    assert len(in_place(connection, destination, session_id)) == 7

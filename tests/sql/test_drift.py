@@ -234,6 +234,25 @@ def test_a_column_that_the_database_numbers_keeps_its_numbers(
     assert live(connection) == rows
 
 
+def test_a_column_that_the_database_computes_is_archived_and_computed_again(
+    connection: psycopg.Connection, ids: dict[str, UUID]
+) -> None:
+    restore(connection, ids["archived"])
+    for table, text in ((SESSIONS, "title"), (MESSAGES, "content")):
+        computed = f"GENERATED ALWAYS AS (length({text})) STORED"
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN words integer {computed}")
+    for table in (SESSION_ARCHIVE, MESSAGE_ARCHIVE):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN words integer")
+    rows = live(connection)
+
+    for session_id in ids.values():
+        archive(connection, session_id)
+    assert archived(connection) == rows
+    for session_id in ids.values():
+        restore(connection, session_id)
+    assert live(connection) == rows
+
+
 def test_a_column_added_in_the_callers_own_transaction_is_seen(
     connection: psycopg.Connection, ids: dict[str, UUID]
 ) -> None:
