@@ -34,6 +34,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 # How much of a file is stored at once, in bytes as they are in it.
 _BATCH_BYTES = 1_000_000
 
+# A line is in memory as a whole, and gzip makes a gigabyte of blanks from a megabyte.
+_LONGEST_LINE = 64 * 2**20
+
 # Last in an annotation: a length behind it would be told as a number of "items".
 _STORABLE = AfterValidator(storable_text)
 
@@ -137,8 +140,8 @@ def read(file: BinaryIO) -> Iterator[Line]:
     """
     numbers: dict[bytes, int] = {}
     for number, content in _numbered_lines(file):
-        if isinstance(content, Exception):
-            yield Line(number, 0, None, f"the compressed data are damaged: {content}")
+        if isinstance(content, str):
+            yield Line(number, 0, None, content)
         elif content.strip():
             yield _line(number, content, numbers)
 
@@ -168,17 +171,24 @@ def batches(lines: Iterable[Line], bad: Container[int]) -> Iterator[list[NewSess
         yield batch
 
 
-def _numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes | Exception]]:
+def _numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes | str]]:
+    """Give each line with its number, or what is wrong with it as a whole."""
     file.seek(0)
     is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
     number = 0
     try:
         with gzip.open(file) if is_compressed else nullcontext(file) as lines:
-            for number, content in enumerate(lines, start=1):
-                yield number, content
+            while content := lines.readline(_LONGEST_LINE + 1):
+                number += 1
+                if len(content) <= _LONGEST_LINE:
+                    yield number, content
+                    continue
+                while content and not content.endswith(b"\n"):
+                    content = lines.readline(_BATCH_BYTES)
+                yield number, f"the line is longer than {_LONGEST_LINE} bytes"
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield number + 1, error
+        yield number + 1, f"the compressed data are damaged: {error}"
 
 
 def _line(number: int, content: bytes, numbers: dict[bytes, int]) -> Line:

@@ -12,6 +12,9 @@ import typer
 from aria_db.cli import output
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run
 
+# Nobody mends so many, and a megabyte of gzip holds half a billion.
+_MOST_BAD_LINES = 10_000
+
 
 def _readable(path: Path) -> Path:
     if str(path) != "-" and (path.is_dir() or not os.access(path, os.R_OK)):
@@ -50,6 +53,7 @@ def import_(
     follows from its source_id: what is there already, live or archived, stays as it is.
     """
     from aria_db import conversations
+    from aria_db.errors import AriaError
     from aria_db.importing import Imported
 
     imported = Imported(sessions=0, already_there=0, messages=0)
@@ -58,6 +62,11 @@ def import_(
         for line in tracked("Checking", conversations.read(content)):
             if line.conversation is None:
                 bad[line.number] = line.problem
+                if len(bad) > _MOST_BAD_LINES and not skip_bad_lines:
+                    raise AriaError(
+                        f"more than {_MOST_BAD_LINES} lines are bad: is it JSON Lines?",
+                        hint="Nothing was imported. --skip-bad-lines imports the others.",
+                    )
                 if not as_json:
                     output.note(f"line {line.number}: {output.one_line(line.problem)}")
         is_to_import = skip_bad_lines or not bad

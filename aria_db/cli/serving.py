@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aria_db.cli.base import DatabaseUrl, Schema, app, examples, opened, utf8
+from aria_db.http.limits import Limits
 
 
 @app.command(
@@ -21,18 +22,60 @@ def serve(
         str, typer.Option(callback=utf8, help="The address to listen at.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at.")] = 8000,
+    max_body: Annotated[
+        int,
+        typer.Option(
+            envvar="ARIA_DB_MAX_BODY", metavar="BYTES", help="The largest body of a request."
+        ),
+    ] = Limits.max_body,
+    body_timeout: Annotated[
+        float,
+        typer.Option(
+            envvar="ARIA_DB_BODY_TIMEOUT",
+            metavar="SECONDS",
+            help="How long a body may take to arrive.",
+        ),
+    ] = Limits.body_timeout,
+    connections: Annotated[
+        int,
+        typer.Option(
+            envvar="ARIA_DB_CONNECTIONS",
+            metavar="NUMBER",
+            help="How many connections to the database there are at most.",
+        ),
+    ] = Limits.connections,
+    connection_timeout: Annotated[
+        float,
+        typer.Option(
+            envvar="ARIA_DB_CONNECTION_TIMEOUT",
+            metavar="SECONDS",
+            help="How long a request waits for one of them.",
+        ),
+    ] = Limits.connection_timeout,
+    wait: Annotated[
+        float,
+        typer.Option(
+            envvar="ARIA_DB_WAIT",
+            min=0,
+            metavar="SECONDS",
+            help="How long a database that does not answer has to come up.",
+        ),
+    ] = 60.0,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
 ) -> None:
-    """Serve the HTTP API until it is interrupted; /docs describes it.
+    """Serve the HTTP API until SIGTERM or Ctrl-C; /docs describes it.
 
     With ARIA_API_TOKEN set, every call needs it as a bearer token. Without, it listens
     at loopback addresses only.
     """
     from aria_db.http import server
 
+    limits = Limits(max_body, body_timeout, connections, connection_timeout)
     with opened(database_url, schema) as database:
-        server.serve(database, host, port, os.environ.get("ARIA_API_TOKEN"))
+        server.serve(
+            database, host, port, os.environ.get("ARIA_API_TOKEN"), limits=limits, wait=wait
+        )
 
 
 @app.command(epilog=examples("aria-db demo", "ARIA_DB_DATA=./demo-data aria-db demo"))

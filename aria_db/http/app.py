@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypedDict
 
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aria_db import __version__
@@ -18,14 +21,16 @@ from aria_db.database import Database, configured_schema, configured_url
 from aria_db.errors import InvalidConfiguration
 from aria_db.http import health, problems, routes
 from aria_db.http.auth import BearerToken, check_token
+from aria_db.http.bodies import BodyLimits
+from aria_db.http.limits import DEFAULT, Limits
 from aria_db.session_manager import NativeSessionManager
 from aria_db.validation import readable_json
 
 # A host that does not answer costs a request this long, where neither the URL nor
 # PGCONNECT_TIMEOUT says otherwise. psycopg's own default is two minutes.
 CONNECT_TIMEOUT_SECONDS = 5
-# So long a request waits for one of the connections when all are in use.
-POOL_TIMEOUT_SECONDS = 10
+# So many connections stay open when there is less to do.
+_IDLE_CONNECTIONS = 5
 
 DESCRIPTION = """\
 Sessions and messages of the chat engine, live and archived.
@@ -65,6 +70,36 @@ class _Api(FastAPI):
         return document
 
 
+class _AllowedMethods:
+    """ASGI middleware that answers 405 with all methods that a path has.
+
+    Starlette's own answer names the methods of one route, and takes ``DELETE /…/stats``
+    for one of a session with a malformed id.
+
+    :param app: the application behind it.
+    :param routes: its routes; the first whose path fits is meant.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        self._app = app
+        self._methods: dict[re.Pattern[str], set[str]] = {}
+        for route in routes:
+            if isinstance(route, APIRoute):
+                self._methods.setdefault(route.path_regex, set()).update(route.methods or ())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http":
+            allowed = next(
+                (methods for path, methods in self._methods.items() if path.match(scope["path"])),
+                {scope["method"]},
+            )
+            if scope["method"] not in allowed:
+                headers = {"Allow": ", ".join(sorted(allowed))}
+                app = problems.response(405, "Method Not Allowed", headers=headers)
+        await app(scope, receive, send)
+
+
 class _WithoutTrailingSlash:
     """ASGI middleware that takes ``/path/`` for ``/path``, instead of a redirect."""
 
@@ -77,13 +112,16 @@ class _WithoutTrailingSlash:
         await self._app(scope, receive, send)
 
 
-def create_app(database: Database, *, token: str | None = None) -> FastAPI:
+def create_app(
+    database: Database, *, token: str | None = None, limits: Limits = DEFAULT
+) -> FastAPI:
     """Return the application for a database.
 
     It starts whether the database answers or not; ``/health`` tells.
 
     :param database: the database.
     :param token: what every request must send as a bearer token; None for no token.
+    :param limits: how much it takes on.
     :raises InvalidConfiguration: the token is empty, or a header cannot carry it.
     """
     if token is not None:
@@ -91,7 +129,7 @@ def create_app(database: Database, *, token: str | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        engine = _engine(database)
+        engine = _engine(database, limits)
         try:
             manager = NativeSessionManager(engine)
             yield State(
@@ -117,7 +155,9 @@ def create_app(database: Database, *, token: str | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(routes.router)
     app.include_router(health.router)
+    app.add_middleware(_AllowedMethods, routes=[*routes.router.routes, *health.router.routes])
     app.add_middleware(_WithoutTrailingSlash)
+    app.add_middleware(BodyLimits, limits=limits)
     if token is not None:
         app.add_middleware(BearerToken, token=token)
     return app
@@ -127,11 +167,11 @@ def from_environment() -> FastAPI:
     """Return the application for what the environment names.
 
     For ``uvicorn --factory aria_db.http.app:from_environment``: the database is
-    ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA`` and the
-    token ``ARIA_API_TOKEN``.
+    ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA``, the
+    token ``ARIA_API_TOKEN``, and the limits are those of :meth:`Limits.from_environment`.
 
-    :raises InvalidConfiguration: no database is named, its URL cannot be read, or a
-        header cannot carry the token.
+    :raises InvalidConfiguration: no database is named, its URL cannot be read, a header
+        cannot carry the token, or a limit is none.
     """
     url = configured_url()
     if url is None:
@@ -140,17 +180,30 @@ def from_environment() -> FastAPI:
             hint="Set DATABASE_URL, or use `aria-db serve`, which can run an embedded one.",
         )
     return create_app(
-        Database(url, configured_schema()), token=os.environ.get("ARIA_API_TOKEN") or None
+        Database(url, configured_schema()),
+        token=os.environ.get("ARIA_API_TOKEN") or None,
+        limits=Limits.from_environment(),
     )
 
 
-def _engine(database: Database) -> AsyncEngine:
-    """Return an engine that outlives restarts of the database and can read every row."""
+def impatient(database: Database) -> Database:
+    """Return a database with a limit to how long a connection to it may take.
+
+    :param database: the database; its own limit, or libpq's, is kept.
+    """
     url = database.url
     if "connect_timeout" not in url.query and "PGCONNECT_TIMEOUT" not in os.environ:
         url = url.update_query_dict({"connect_timeout": str(CONNECT_TIMEOUT_SECONDS)})
-    return replace(database, url=url).async_engine(
+    return replace(database, url=url)
+
+
+def _engine(database: Database, limits: Limits) -> AsyncEngine:
+    """Return an engine that outlives restarts of the database and can read every row."""
+    idle = min(_IDLE_CONNECTIONS, limits.connections)
+    return impatient(database).async_engine(
         pool_pre_ping=True,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_size=idle,
+        max_overflow=limits.connections - idle,
+        pool_timeout=limits.connection_timeout,
         json_deserializer=readable_json,
     )

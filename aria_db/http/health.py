@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import TimeoutError as BusyPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aria_db import migrate
@@ -68,7 +69,7 @@ async def _look(engine: AsyncEngine, schema: str | None, deadline: float) -> sch
         with translated():
             async with asyncio.timeout_at(deadline), engine.connect() as connection:
                 found = await connection.run_sync(migrate.status, schema)
-    except (TimeoutError, DatabaseUnavailable) as error:
+    except (TimeoutError, BusyPool, DatabaseUnavailable) as error:
         # The message of a failed connection names hosts and roles: for the log.
         _logger.error("%s", error or f"the database did not answer in {TIMEOUT_SECONDS:g} s")
         return schemas.Health(
@@ -118,7 +119,7 @@ class ArchiveVerdict:
         try:
             async with asyncio.timeout_at(deadline):
                 figures = await self._manager.check_health()
-        except (TimeoutError, DatabaseError) as error:
+        except (TimeoutError, BusyPool, DatabaseError) as error:
             _logger.warning("the archive was not looked at: %s", error or "it took too long")
             return {}
         attention = [schemas.Figure.model_validate(row) for row in figures if not row.is_ok]

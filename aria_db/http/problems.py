@@ -29,6 +29,11 @@ _logger = logging.getLogger(__name__)
 
 _FAILED = "the server failed; its log says why"
 
+# A request may be wrong in a million places, and the names of members are the caller's: the
+# answer must not be larger than the request.
+_ERRORS_TOLD = 20
+_LONGEST_NAME = 100
+
 # Nothing is wrong with the request. A role without a privilege is not among them, nor
 # is it 403: that would blame the caller, who cannot mend it. It is 500.
 _TEMPORARY = (Retryable, DatabaseUnavailable, NotUpgraded)
@@ -65,7 +70,8 @@ class Problem(BaseModel):
     code: str | None = Field(default=None, description="The SQLSTATE, where PostgreSQL says no.")
     hint: str | None = Field(default=None, description="What to do about it.")
     errors: list[FieldError] | None = Field(
-        default=None, description="With 422: each part of the request that is wrong."
+        default=None,
+        description=f"With 422: the parts of the request that are wrong, at most {_ERRORS_TOLD}.",
     )
 
 
@@ -134,6 +140,11 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
             "and delete what is wrong from one of them.",
         },
     ),
+    408: ("The body took too long to arrive.", {"detail": "the body took longer than 30 s"}),
+    413: (
+        "The body is too large.",
+        {"detail": "the body is larger than 10485760 bytes"},
+    ),
     415: ("The body is not JSON.", {"detail": "the body must be sent as application/json"}),
     422: (
         "A part of the request is malformed or out of range.",
@@ -180,12 +191,19 @@ def install(app: FastAPI) -> None:
         if isinstance(error.body, bytes):
             return response(415, "the body must be sent as application/json")
         # Without the input: it may be large, or nothing that JSON can say.
+        parts = error.errors()
         errors = [
-            {"loc": list(part["loc"]), "msg": part["msg"], "type": part["type"]}
-            for part in error.errors()
+            {
+                "loc": [_short(step) for step in part["loc"]],
+                "msg": part["msg"],
+                "type": part["type"],
+            }
+            for part in parts[:_ERRORS_TOLD]
         ]
-        detail = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in errors)
-        return response(422, detail, errors=errors)
+        details = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in errors]
+        if len(parts) > _ERRORS_TOLD:
+            details.append(f"and {len(parts) - _ERRORS_TOLD} more")
+        return response(422, "; ".join(details), errors=errors)
 
     @app.exception_handler(DatabaseError)
     async def on_database_error(_: Request, error: DatabaseError) -> Response:
@@ -210,6 +228,10 @@ def install(app: FastAPI) -> None:
     async def on_failure(_: Request, error: Exception) -> Response:
         # Starlette raises it again, and uvicorn writes it to the log.
         return response(500, _FAILED)
+
+
+def _short(step: int | str) -> int | str:
+    return step[:_LONGEST_NAME] if isinstance(step, str) else step
 
 
 def _status_of(sqlstate: str | None) -> int:

@@ -80,7 +80,7 @@ async def list_sessions(
     summary="Create a session",
     response_model=schemas.Session,
     response_description="The session as it was stored.",
-    responses=documented(400, 415, 422),
+    responses=documented(400, 408, 413, 415, 422),
 )
 async def create_session(new: schemas.SessionCreate, manager: Manager) -> EngineChatSession:
     """Create a live session. PostgreSQL makes its id."""
@@ -192,7 +192,7 @@ async def get_messages(
     summary="Add a message to a live session",
     response_model=schemas.Message,
     response_description="The message as it was stored.",
-    responses=documented(400, 404, 415, 422),
+    responses=documented(400, 404, 408, 413, 415, 422),
 )
 async def add_message(
     session_id: UUID, new: schemas.MessageCreate, manager: Manager
@@ -245,7 +245,7 @@ async def restore_session(session_id: UUID, manager: Manager) -> Restored:
     summary="Place a session on hold",
     response_model=schemas.Hold,
     response_description="The hold.",
-    responses=documented(400, 404, 415, 422),
+    responses=documented(400, 404, 408, 413, 415, 422),
 )
 async def place_hold(
     session_id: UUID, hold: schemas.HoldRequest, manager: Manager

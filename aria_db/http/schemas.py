@@ -6,6 +6,7 @@ How it gives what JSON cannot say stands in the description of the application
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -14,15 +15,32 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
+    WithJsonSchema,
     model_validator,
 )
 
 from aria_db.retention import LONGEST_AGE
 from aria_db.session_manager import SessionFilters, SortKey
 from aria_db.validation import StorableJson, StorableObject, StorableText, storable_text
+
+
+def _number(value: Any) -> Any:
+    """Refuse what Pydantic would take for a number: true, and digits in a string."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+def _cost(value: Any) -> Any:
+    """Take digits in a string, where no digit is lost, but nothing else that is one."""
+    if isinstance(value, str) and re.fullmatch(COST_AS_TEXT, value):
+        return value
+    return _number(value)
+
 
 # What the columns hold: varchar(n), integer, numeric(10, 6). The limit of offset is
 # PostgreSQL's as well: a bigint.
@@ -31,8 +49,27 @@ Text50 = Annotated[str, Field(max_length=50), AfterValidator(storable_text)]
 Text100 = Annotated[str, Field(max_length=100), AfterValidator(storable_text)]
 Text200 = Annotated[str, Field(max_length=200), AfterValidator(storable_text)]
 Text500 = Annotated[str, Field(max_length=500), AfterValidator(storable_text)]
-Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
-Cost = Annotated[Decimal, Field(ge=Decimal("-9999.999999"), le=Decimal("9999.999999"))]
+Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_number)]
+Float = Annotated[FiniteFloat, BeforeValidator(_number)]
+LARGEST_COST = Decimal("9999.999999")
+COST_AS_TEXT = r"^-?[0-9]{1,4}(\.[0-9]{1,6})?$"
+Cost = Annotated[
+    Decimal,
+    Field(ge=-LARGEST_COST, le=LARGEST_COST),
+    BeforeValidator(_cost),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "number",
+                    "minimum": -float(LARGEST_COST),
+                    "maximum": float(LARGEST_COST),
+                },
+                {"type": "string", "pattern": COST_AS_TEXT},
+            ]
+        }
+    ),
+]
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 # A number and not a string: numeric(10, 6) has ten digits, and every JSON reader's
@@ -40,11 +77,18 @@ Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 StoredCost = float
 
 
+def _written_out(time: Any) -> Any:
+    """Refuse what Pydantic would take for seconds since 1970."""
+    if isinstance(time, str) and not re.match(r"\d{4}-", time):
+        raise ValueError("must be a date or a time as in ISO 8601, for example 2026-03-01T09:30Z")
+    return time
+
+
 def _aware(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-Time = Annotated[datetime, AfterValidator(_aware)]
+Time = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_aware)]
 
 # FastAPI leaves null out of examples, so every member has a value.
 SESSION_ID = "0198c0de-5e55-7000-8000-000000000001"
@@ -153,7 +197,7 @@ class SessionCreate(BaseModel):
     title: Text500 | None = None
     system_prompt: StorableText | None = None
     model: Text200 | None = Field(None, description="The language model's name.")
-    temperature: FiniteFloat | None = 0.7
+    temperature: Float | None = 0.7
     max_tokens: Integer | None = Field(4096, description="The longest answer, in tokens.")
     context_window: Integer | None = Field(50, description="How many messages the model is shown.")
     metadata: StorableObject | None = Field(None, description="Anything else.")

@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import signal
 import socket
+import time
+from types import FrameType
 
+import h11
 import uvicorn
+from psycopg.pq import PGconn, Ping
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aria_db.database import Database
-from aria_db.errors import InvalidConfiguration
-from aria_db.http.app import create_app
+from aria_db.errors import DatabaseUnavailable, InvalidConfiguration
+from aria_db.http import problems
+from aria_db.http.app import create_app, impatient
+from aria_db.http.limits import DEFAULT, Limits
+
+# So long `serve` waits for a database that is coming up. The command line says the same.
+WAIT_SECONDS = 60.0
+_ASK_AGAIN_SECONDS = 0.5
+
+_NOT_YET = {
+    Ping.REJECT: "it is starting up",
+    Ping.NO_RESPONSE: "it does not answer",
+}
+
+# uvicorn's: it has set up where its messages go.
+_logger = logging.getLogger("uvicorn.error")
 
 
-def serve(database: Database, host: str, port: int, token: str | None = None) -> None:
-    """Serve a database until SIGINT or SIGTERM.
+def serve(
+    database: Database,
+    host: str,
+    port: int,
+    token: str | None = None,
+    *,
+    limits: Limits = DEFAULT,
+    wait: float = WAIT_SECONDS,
+) -> None:
+    """Serve a database until SIGINT or SIGTERM; what was begun is finished.
+
+    After SIGTERM it returns; after SIGINT it raises :class:`KeyboardInterrupt`.
 
     :param database: the database.
     :param host: the address or name to listen at; beyond loopback only with a token.
     :param port: the port; 0 for any that is free.
     :param token: what every request must send as a bearer token; None for no token.
+    :param limits: how much it takes on.
+    :param wait: how many seconds a database that does not answer has to come up.
     :raises InvalidConfiguration: there is no token and others could connect, the host is
         unknown, or the token is empty or nothing that a header can carry.
+    :raises DatabaseUnavailable: the database did not come up.
     :raises SystemExit: the port is in use.
     """
     if token is None and not is_loopback(host):
@@ -28,7 +62,48 @@ def serve(database: Database, host: str, port: int, token: str | None = None) ->
             f"without a token, the server does not listen at {host or 'every address'}",
             hint="Set ARIA_API_TOKEN, or listen at 127.0.0.1.",
         )
-    uvicorn.run(create_app(database, token=token), host=host, port=port)
+    app = create_app(database, token=token, limits=limits)
+    server = _Server(uvicorn.Config(app, host=host, port=port, http=_Protocol))
+    _wait_for(database, wait)
+    server.run()
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop. uvicorn would send itself SIGTERM again in the end, and not exit with 0."""
+        if sig == signal.SIGTERM:
+            self.should_exit = True
+        else:
+            super().handle_exit(sig, frame)
+
+
+class _Protocol(H11Protocol):
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, or has an address or headers of more than 64 kB."""
+        answer = problems.response(400, msg, headers={"Connection": "close"})
+        head = h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request")
+        events = (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage())
+        self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
+        self.transport.close()
+
+
+def _wait_for(database: Database, seconds: float) -> None:
+    """Return when PostgreSQL takes connections; whether it takes ours, /health tells."""
+    place = impatient(database).libpq_url().encode()
+    deadline = time.monotonic() + seconds
+    told = None
+    while reason := _NOT_YET.get(Ping(PGconn.ping(place))):
+        if time.monotonic() >= deadline:
+            raise DatabaseUnavailable(
+                f"the database did not come up within {seconds:g} s: {reason}",
+                hint=DatabaseUnavailable.default_hint,
+            )
+        if reason != told:
+            _logger.warning("Waiting for the database, up to %g s: %s", seconds, reason)
+            told = reason
+        time.sleep(_ASK_AGAIN_SECONDS)
+    if told:
+        _logger.info("The database takes connections")
 
 
 def is_loopback(host: str) -> bool:

@@ -200,7 +200,7 @@ def test_psql_keeps_the_password_off_the_command_line(
 
     done = support.run(
         *("psql", "--database-url", secret, "--", "-At"),
-        *("-c", "\\! ps -o args= -p $PPID", "-c", "\\! echo $PGPASSWORD", "-c", "SELECT 42"),
+        *("-c", "\\! ps -ww -o args= -p $PPID", "-c", "\\! echo $PGPASSWORD", "-c", "SELECT 42"),
     )
 
     command_line, password, answer = lines(done)

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from aria_db import conversations
 from aria_db.conversations import Conversation, Message, batches, read, session_id_of
 from aria_db.database import Database
 from aria_db.errors import AriaError
@@ -45,6 +46,15 @@ NOTHING = {"imported": 0, "already_there": 0, "messages": 0, "bad_lines": []}
 def with_message(**fields: object) -> dict[str, Any]:
     """Return a conversation of one message, with these fields."""
     return {"source_id": "a", "messages": [{"role": "user", "content": "a", **fields}]}
+
+
+def _status_and_peak(*arguments: object, **variables: str) -> tuple[int, int]:
+    """Run a command; return its exit status and how much memory it took at most."""
+    with support.start(*arguments, **variables) as process:
+        process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss
 
 
 def nested(levels: int) -> list[Any]:
@@ -314,6 +324,32 @@ def test_a_damaged_file_has_bad_lines(content: bytes, expected: list[int]) -> No
     assert [number for number, _ in problems(content)] == expected
 
 
+def test_a_line_that_is_too_long_is_bad_and_the_next_one_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    longest = len(GOOD) + 1  # with the line feed
+    monkeypatch.setattr(conversations, "_LONGEST_LINE", longest)
+    monkeypatch.setattr(conversations, "_BATCH_BYTES", 10)
+    content = b"\n".join([GOOD, b" " * longest, b"x" * 12345, GOOD.replace(b"hello", b"again")])
+
+    assert problems(content) == [
+        (number, f"the line is longer than {longest} bytes") for number in (2, 3)
+    ]
+
+
+@pytest.mark.parametrize("bomb", [b" ", b"x", b"x\n", b"["], ids=["blank", "line", "lines", "deep"])
+def test_a_gzip_bomb_is_a_bad_file_and_takes_little_memory(bomb: bytes, tmp_path: Path) -> None:
+    def peak_of_import(megabytes: int) -> int:
+        path = tmp_path / f"{megabytes}.gz"
+        path.write_bytes(gzip.compress(bomb * (2**20 // len(bomb))) * megabytes)
+        status, peak = _status_and_peak("import", path)
+        assert status == 1
+        return peak
+
+    # 64 MiB is the longest line: what is longer is not kept.
+    assert peak_of_import(300) < peak_of_import(65) * 1.25
+
+
 def test_the_same_source_id_twice_names_the_first_line() -> None:
     assert problems(GOOD + b"\n\n" + GOOD) == [(3, "source_id: line 1 has the same")]
 
@@ -411,11 +447,9 @@ def test_a_big_file_takes_no_more_memory_than_a_small_one(
             for number in range(megabytes):
                 conversation = with_message(content=os.urandom(500_000).hex())
                 print(json.dumps(conversation | {"source_id": f"{megabytes}-{number}"}), file=file)
-        with support.start("import", path, DATABASE_URL=database.libpq_url()) as process:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        return usage.ru_maxrss
+        status, peak = _status_and_peak("import", path, DATABASE_URL=database.libpq_url())
+        assert status == 0
+        return peak
 
     assert peak_of_import(60) < peak_of_import(6) * 1.25
 

@@ -12,6 +12,7 @@ import uvicorn
 
 from aria_db.database import Database
 from aria_db.http.app import create_app
+from aria_db.http.limits import DEFAULT, Limits
 
 SESSIONS = "/api/engine/sessions"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -29,14 +30,17 @@ ROUTES_OF_ONE_SESSION = [
 
 
 @contextmanager
-def running(database: Database, token: str | None = None) -> Iterator[httpx.Client]:
+def running(
+    database: Database, token: str | None = None, limits: Limits = DEFAULT
+) -> Iterator[httpx.Client]:
     """Serve a database; give a client of the server, and stop both at the end."""
     # Named TCP, or asyncio does not set TCP_NODELAY and every answer takes 40 ms. It
     # listens already, so that what is sent before the server is ready waits.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    server = uvicorn.Server(uvicorn.Config(create_app(database, token=token), log_config=None))
+    app = create_app(database, token=token, limits=limits)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

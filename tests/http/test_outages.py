@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from aria_db import migrate
 from aria_db.database import Database, parse_url
 from aria_db.http import health
-from aria_db.http.limits import Limits
 from tests.http.support import SESSIONS, archive, create, problem, running, set_for_database
 from tests.support import new_session, places
 
@@ -157,30 +156,6 @@ def test_after_the_database_dropped_every_connection_nobody_notices(
 
     for _ in range(10):
         assert client.get(SESSIONS).status_code == 200
-
-
-def test_when_every_connection_is_in_use_the_next_is_told_to_come_later(
-    database: Database, connection: psycopg.Connection
-) -> None:
-    size = 3
-    limits = Limits(connections=size, connection_timeout=0.2)
-    with running(database, limits=limits) as client, ThreadPoolExecutor(size) as pool:
-        with connection.transaction():
-            connection.execute("LOCK TABLE engine_chat_sessions")
-            waiting = [pool.submit(client.get, SESSIONS) for _ in range(size)]
-            _wait_for_waiting(connection, size)
-            _try_later(client.get(SESSIONS))
-            assert client.get("/health").json()["status"] == "unavailable"
-
-        assert {each.result().status_code for each in waiting} == {200}
-
-
-def _wait_for_waiting(connection: psycopg.Connection, number: int) -> None:
-    deadline = time.monotonic() + 10
-    query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    while connection.execute(query).fetchone() != (number,):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_work_that_a_timeout_stopped_is_503(

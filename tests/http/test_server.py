@@ -1,15 +1,7 @@
 """The server as a process: where it listens, and how it begins and ends."""
 
-import os
-import re
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import httpx
 import psycopg
 import pytest
 
@@ -17,49 +9,11 @@ from aria_db.database import Database, parse_url
 from aria_db.errors import InvalidConfiguration
 from aria_db.http.app import from_environment
 from aria_db.http.server import is_loopback, serve
+from tests.http.processes import PATIENCE_SECONDS, SERVE, read, serving, starting
 from tests.http.support import SESSIONS, create
 
-SERVE = """
-import os, sys
-from aria_db.database import Database, parse_url
-from aria_db.http.server import serve
-database = Database(parse_url(os.environ["DATABASE_URL"]))
-serve(database, sys.argv[1], int(sys.argv[2]), os.environ.get("ARIA_API_TOKEN"))
-"""
 NOWHERE = Database(parse_url("postgresql:///"))
 UVICORN = ["-m", "uvicorn", "--factory", "aria_db.http.app:from_environment", "--port", "0"]
-
-
-def _start(database: Database, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    names = ("PATH", "HOME", "LANG")
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        env={name: os.environ[name] for name in names if name in os.environ}
-        | {"DATABASE_URL": database.libpq_url()}
-        | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@contextmanager
-def _server(database: Database, *arguments: str, **environment: str) -> Iterator[httpx.Client]:
-    """Start a server; give a client once it says where it listens; end it by SIGTERM."""
-    with _start(database, *arguments, **environment) as process:
-        assert process.stderr is not None
-        try:
-            log = ""
-            while not (match := re.search(r"running on http://(\S+):(\d+)", log)):
-                line = process.stderr.readline()
-                assert line, log
-                log += line
-            with httpx.Client(base_url=f"http://127.0.0.1:{match[2]}") as client:
-                yield client
-        finally:
-            process.send_signal(signal.SIGTERM)
-            log += process.communicate(timeout=20)[1]
-    assert "Application shutdown complete." in log
-    assert "Traceback" not in log
 
 
 def _connections(connection: psycopg.Connection) -> int:
@@ -76,37 +30,41 @@ def test_serve_serves_until_it_is_told_to_stop_and_leaves_no_connection(
 ) -> None:
     before = _connections(connection)
 
-    with _server(database, "-c", SERVE, "127.0.0.1", "0") as client:
-        create(client)
-        assert client.get(SESSIONS).json()["total"] == 1
+    with serving(database) as served:
+        create(served.client)
+        assert served.client.get(SESSIONS).json()["total"] == 1
         assert _connections(connection) > before
 
     assert _connections(connection) == before
 
 
 def test_serve_listens_at_every_address_with_a_token(database: Database) -> None:
-    with _server(database, "-c", SERVE, "0.0.0.0", "0", ARIA_API_TOKEN="t") as client:
-        assert client.get("/health").status_code == 401
-        assert client.get("/health", headers={"Authorization": "Bearer t"}).status_code == 200
+    with serving(database, *SERVE, "--host", "0.0.0.0", ARIA_API_TOKEN="t") as served:
+        assert served.client.get("/health").status_code == 401
+        headers = {"Authorization": "Bearer t"}
+        assert served.client.get("/health", headers=headers).status_code == 200
 
 
 def test_uvicorn_serves_what_the_environment_names(database: Database) -> None:
-    with _server(database, *UVICORN, ARIA_API_TOKEN="t") as client:
-        assert client.get("/health").status_code == 401
-        assert client.get("/health", headers={"Authorization": "Bearer t"}).status_code == 200
-    with _server(database, *UVICORN, ARIA_API_TOKEN="", ARIA_DB_SCHEMA="nowhere") as client:
-        assert client.get("/health").json()["status"] == "not upgraded"
+    with serving(database, *UVICORN, ARIA_API_TOKEN="t", ARIA_DB_MAX_BODY="10") as served:
+        assert served.client.get("/health").status_code == 401
+        headers = {"Authorization": "Bearer t"}
+        assert served.client.get("/health", headers=headers).status_code == 200
+        too_large = served.client.post(SESSIONS, headers=headers, json={"title": "a" * 10})
+        assert too_large.status_code == 413
+    with serving(database, *UVICORN, ARIA_API_TOKEN="", ARIA_DB_SCHEMA="nowhere") as served:
+        assert served.client.get("/health").json()["status"] == "not upgraded"
 
 
 def test_a_port_that_is_in_use_ends_serve_with_one_line_that_says_so(database: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with _start(database, "-c", SERVE, "127.0.0.1", port) as process:
-            log = process.communicate(timeout=20)[1]
+        with starting(database, *SERVE[:-1], port) as (process, log):
+            assert process.wait(PATIENCE_SECONDS) != 0
+            told = read(log)
 
-    assert process.returncode != 0
-    assert "address already in use" in log
-    assert "Traceback" not in log
+    assert "address already in use" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "0", "192.0.2.1", "2001:db8::1"])
