@@ -39,7 +39,9 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 	$(BIN)/alembic upgrade head --sql > $(VENV)/upgrade.sql
-	$(BIN)/squawk $(VENV)/upgrade.sql
+	$(BIN)/alembic -x adopt=aria_engine upgrade head --sql > $(VENV)/adopt.sql
+	$(BIN)/squawk $(VENV)/upgrade.sql $(VENV)/adopt.sql
+	$(BIN)/pip check
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

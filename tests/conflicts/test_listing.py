@@ -165,6 +165,7 @@ def test_health_names_a_command_for_drift_and_for_the_soft_deleted(
     connection: psycopg.Connection,
 ) -> None:
     connection.execute("ALTER TABLE engine_chat_messages ADD COLUMN mood text")
+    new_session(connection, status="archived")
 
     remedies = dict(
         connection.execute("SELECT figure, remedy FROM engine_archive_health").fetchall()

@@ -195,7 +195,7 @@ def test_copies_new_ones_and_archived_ones_go_in_one_call(connection: psycopg.Co
 def test_a_session_is_not_restored_over_a_live_one(
     connection: psycopg.Connection, change: str
 ) -> None:
-    """Not even over an equal one: archive_session removes that, and says so in the HINT."""
+    """Not even over an equal one; the HINT names what merges the two."""
     session_id = new_session(connection)
     copy_to_archive(connection, session_id)
     connection.execute(f"UPDATE engine_chat_sessions SET {change}")
@@ -206,7 +206,7 @@ def test_a_session_is_not_restored_over_a_live_one(
 
     assert refused.value.sqlstate == "AR001"
     assert str(session_id) in str(refused.value)
-    assert "archive_session" in str(refused.value.diag.message_hint)
+    assert "aria-db conflicts" in str(refused.value.diag.message_hint)
     assert all_tables(connection) == before
 
 
