@@ -6,6 +6,8 @@
 #              every order of events, all of them (an hour)
 # make test-faults
 #              200 kills, cuts and full disks while clients work (ten minutes)
+# make test-mutations
+#              a hundred faults in the SQL, each caught by a named test (ten minutes)
 # make lint    formatting, linters, types
 # make bench   measures a batch of the prune
 # make wheel   builds the wheel and tries it in a fresh environment
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 # More than cores: tests wait for processes, locks and disks.
 WORKERS ?= 4
 
-.PHONY: demo test test-matrix test-isolation test-faults lint format bench wheel clean
+.PHONY: demo test test-matrix test-isolation test-faults test-mutations lint format bench wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/aria-db demo
@@ -32,6 +34,9 @@ test-isolation: $(VENV)/installed
 
 test-faults: $(VENV)/installed
 	$(BIN)/python -m tests.faults --faults 200
+
+test-mutations: $(VENV)/installed
+	$(BIN)/python -m tests.mutations
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

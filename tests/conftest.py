@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pytest_postgresql import factories
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aria_db import embedded, migrate
+from aria_db import embedded, migrate, resources
 from aria_db.database import Database
 from aria_db.session_manager import NativeSessionManager
 
@@ -25,12 +25,20 @@ _SERVER = pytest.StashKey[embedded.EmbeddedServer]()
 Connect = Callable[..., psycopg.Connection]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--sql", type=Path, help="a folder to install from instead of sql/ (see tests/mutations)"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server that pytest-postgresql's fixtures connect to.
 
     A worker of pytest-xdist uses the one of the process that started it.
     """
     config.addinivalue_line("markers", "database: uses the server that the tests are given")
+    if config.option.sql:
+        resources.SQL = config.option.sql
     if server := getattr(config, "workerinput", {}).get("server"):
         config.option.postgresql_host, config.option.postgresql_port = server
     if config.option.postgresql_host or config.option.collectonly:
@@ -43,10 +51,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SERVER] = server
     config.option.postgresql_host = str(server.socket_directory)
     config.option.postgresql_port = server.port
+    switch_fsync_off(server)
+
+
+def switch_fsync_off(server: embedded.EmbeddedServer) -> None:
+    """Make a server fast of which nothing outlives the tests."""
+    # What must survive a crash has its own server.
     with psycopg.connect(
         Database(server.url("postgres")).libpq_url(), autocommit=True
     ) as connection:
-        # Nothing here outlives the tests. What must survive a crash has its own server.
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
 

@@ -257,3 +257,34 @@ def test_a_hold_placed_after_a_session_was_chosen_and_before_it_was_locked_keeps
     assert working.result() == Moved(1, 3)
     assert places(other, held) == before
     assert places(other, free) == (ARCHIVED if function is prune else GONE)
+
+
+@pytest.mark.parametrize("function", [archive, prune, purge])
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_hold_that_a_snapshot_does_not_show_keeps_the_session(
+    connection: psycopg.Connection, other: psycopg.Connection, level: str, function: Callable
+) -> None:
+    set_policy(connection, "*", archive_after="30 days", purge_after="1 year")
+    (live,) = old_sessions(connection, 1)
+    held = archived_for(connection, "400 days") if function is purge else live
+    before = places(connection, held)
+    connection.execute(f"BEGIN ISOLATION LEVEL {level}")
+    assert one(connection, "SELECT count(*) FROM engine_session_hold") == 0
+    place_hold(other, held)
+
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        function(connection, *([held] if function is archive else []))
+
+    connection.execute("ROLLBACK")
+    assert places(connection, held) == before
+    assert one(connection, "SELECT session_id FROM engine_session_hold") == held
+
+
+def test_an_archive_with_a_snapshot_leaves_no_hold_behind(connection: psycopg.Connection) -> None:
+    session_id = new_session(connection)
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    archive(connection, session_id)
+    connection.execute("COMMIT")
+
+    assert places(connection, session_id) == ARCHIVED
+    assert one(connection, "SELECT count(*) FROM engine_session_hold") == 0

@@ -83,9 +83,10 @@ def test_older_than_replaces_every_policy(connection: psycopg.Connection, older_
     set_policy(connection, "off", archive_after="1 day", enabled=False)
     types = ("cron", "interactive", "keep", "off")
     young = [session_of_age(connection, "30 minutes", session_type=name) for name in types]
+    recent = [session_of_age(connection, "2 hours", session_type=name) for name in types]
     middle = [session_of_age(connection, "40 days", session_type=name) for name in types]
     old = [session_of_age(connection, "100 days", session_type=name) for name in types]
-    expected = old + (middle if older_than == "1 hour" else [])
+    expected = old + (middle + recent if older_than == "1 hour" else [])
 
     assert prune(connection, older_than=older_than) == Moved(len(expected), 3 * len(expected))
     assert where(connection, expected) == [ARCHIVED] * len(expected)
@@ -163,6 +164,18 @@ def test_a_batch_locks_no_more_sessions_than_it_moves(
         assert len(locked_sessions(other)) == 7
 
 
+@pytest.mark.parametrize("status", ["active", "archived"])
+def test_a_held_session_is_not_locked_while_others_are_pruned(
+    connection: psycopg.Connection, other: psycopg.Connection, status: str
+) -> None:
+    held, *free = (session_of_age(connection, f"{90 - n} days", status=status) for n in range(3))
+    place_hold(connection, held)
+
+    with connection.transaction():
+        assert prune(connection) == Moved(2, 6)
+        assert locked_sessions(other) == set(free)
+
+
 @pytest.mark.parametrize("in_use", [SESSION_IN_USE, MESSAGE_IN_USE])
 def test_a_batch_that_leaves_sessions_in_use_keeps_no_lock_on_others_than_it_moves(
     connection: psycopg.Connection, connect: Connect, other: psycopg.Connection, in_use: str
@@ -205,6 +218,7 @@ def test_a_prune_tells_which_session_it_left_because_a_message_was_in_use(
 ) -> None:
     ids = old_sessions(connection, 2)
     seen = messages_seen(connection)
+    connection.execute("SET statement_timeout = '10s'")  # a prune that waits would for ever
 
     with other.transaction():
         other.execute(MESSAGE_IN_USE, (ids[0],))
@@ -259,8 +273,10 @@ def test_one_that_is_held_or_in_conflict_stops_nobody_else(
     )
     copy_to_archive(connection, orphaned)
     connection.execute("DELETE FROM engine_chat_session_archive WHERE id = %s", (orphaned,))
+    seen = messages_seen(connection)
 
     assert sum(prune(connection, batch_size=batch_size).sessions for _ in range(3)) == 2
+    assert seen == []  # it did not even try
     assert where(connection, free) == [ARCHIVED] * 2
     assert where(connection, [held, identical, different, orphaned]) == [
         LIVE,

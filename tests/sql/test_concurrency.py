@@ -642,6 +642,24 @@ def test_an_archive_that_meets_a_copy_made_at_the_same_time_loses_and_doubles_no
         assert refused.value.diag.message_hint
 
 
+def test_a_session_without_messages_does_not_vanish_behind_another_copy_made_at_the_same_time(
+    a: psycopg.Connection, b: psycopg.Connection, start_blocked: Start
+) -> None:
+    """No message tells the two apart: only the row of the session does."""
+    session_id = new_session(a, 0)
+    begin(b)
+    copy_to_archive(b, session_id)
+    b.execute("UPDATE engine_chat_session_archive SET title = 'before it was renamed'")
+    copied = all_tables(b)
+    archiving = start_blocked(archive, a, session_id)
+    b.execute("COMMIT")
+
+    with pytest.raises(psycopg.Error) as refused:
+        archiving.result()
+    assert refused.value.sqlstate == "AR001"
+    assert all_tables(a) == copied
+
+
 @BOTH_LAYOUTS
 def test_a_conflict_is_judged_by_rows_that_nobody_can_still_change(
     a: psycopg.Connection, b: psycopg.Connection, ids: dict[str, UUID], start_blocked: Start

@@ -126,6 +126,26 @@ def test_rows_that_only_look_alike_are_different(connection: psycopg.Connection)
             assert not archive(connection, session_id).newly_archived
 
 
+@pytest.mark.parametrize(
+    ("in_archive", "in_live"),
+    [
+        ("metadata = '{\"a\": 1.0}'", "metadata = '{\"a\": 1.00}'"),
+        ("tool_calls = 'null'", "tool_calls = NULL"),
+        ("thinking = ''", "thinking = NULL"),
+    ],
+)
+def test_messages_that_only_look_alike_are_different(
+    connection: psycopg.Connection, in_archive: str, in_live: str
+) -> None:
+    session_id = new_session(connection, 1)
+    copy_to_archive(connection, session_id)
+    connection.execute(f"UPDATE engine_chat_message_archive SET {in_archive}")
+    connection.execute(f"UPDATE engine_chat_messages SET {in_live}")
+    assert_refused(connection, session_id)
+    connection.execute(f"UPDATE engine_chat_messages SET {in_archive}")
+    assert not archive(connection, session_id).newly_archived
+
+
 @BOTH_LAYOUTS
 def test_a_live_message_that_the_archive_has_not_is_refused_and_named(
     connection: psycopg.Connection,
@@ -192,11 +212,12 @@ def test_copies_new_ones_and_archived_ones_go_in_one_call(connection: psycopg.Co
 
 @BOTH_LAYOUTS
 @pytest.mark.parametrize("change", ["title = title", "title = 'another'", "status = 'archived'"])
+@pytest.mark.parametrize("messages", [0, 3])
 def test_a_session_is_not_restored_over_a_live_one(
-    connection: psycopg.Connection, change: str
+    connection: psycopg.Connection, messages: int, change: str
 ) -> None:
     """Not even over an equal one; the HINT names what merges the two."""
-    session_id = new_session(connection)
+    session_id = new_session(connection, messages)
     copy_to_archive(connection, session_id)
     connection.execute(f"UPDATE engine_chat_sessions SET {change}")
     before = all_tables(connection)
