@@ -106,6 +106,26 @@ class Retryable(DatabaseError):
     default_hint = "Nothing was done. Try again."
 
 
+class Canceled(DatabaseError):
+    """57014, 25P04: a timeout of the server, or somebody's ``pg_cancel_backend``, stopped it.
+
+    No :class:`Retryable`: whoever stopped it did not ask for more of it.
+    """
+
+    default_hint = (
+        "Nothing was done. If it took longer than statement_timeout or transaction_timeout "
+        "allows, allow more or do less at a time."
+    )
+
+
+class OutOfResources(DatabaseError):
+    """53xxx: the server is short of disk, memory or something else that its DBA can give."""
+
+    default_hint = (
+        "Nothing was done. PostgreSQL's log says what is short; try again when it is not."
+    )
+
+
 class DatabaseUnavailable(DatabaseError):
     """08xxx, 57Pxx, 53300 or no answer at all: the database cannot be reached."""
 
@@ -120,6 +140,7 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "42P07": NameTaken,
     "42723": NameTaken,
     "22023": InvalidArgument,
+    "25P04": Canceled,
     "42501": PermissionDenied,
     "42883": NotUpgraded,
     "42P01": NotUpgraded,
@@ -127,10 +148,17 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "40001": Retryable,
     "40P01": Retryable,
     "55P03": Retryable,
+    "53000": OutOfResources,
+    "53100": OutOfResources,
+    "53200": OutOfResources,
     "53300": DatabaseUnavailable,
+    "53400": OutOfResources,
+    "57014": Canceled,
     "57P01": DatabaseUnavailable,
     "57P02": DatabaseUnavailable,
     "57P03": DatabaseUnavailable,
+    "57P04": DatabaseUnavailable,
+    "57P05": DatabaseUnavailable,
 }
 
 

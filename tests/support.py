@@ -54,6 +54,12 @@ def places(connection: psycopg.Connection, session_id: UUID) -> tuple[int, int, 
     return row
 
 
+def set_for_database(connection: psycopg.Connection, setting: str) -> None:
+    """Give the test's database a setting, for connections made from now on."""
+    name = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("ALTER DATABASE {} SET " + setting).format(name))
+
+
 @contextmanager
 def temporary_role(connection: psycopg.Connection) -> Iterator[str]:
     """Make a role that may log in and nothing else; drop it afterwards: it is the server's."""

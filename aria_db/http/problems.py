@@ -16,9 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from aria_db.errors import (
+    Canceled,
     DatabaseError,
     DatabaseUnavailable,
     NotUpgraded,
+    OutOfResources,
     PermissionDenied,
     Retryable,
 )
@@ -36,19 +38,17 @@ _LONGEST_NAME = 100
 
 # Nothing is wrong with the request. A role without a privilege is not among them, nor
 # is it 403: that would blame the caller, who cannot mend it. It is 500.
-_TEMPORARY = (Retryable, DatabaseUnavailable, NotUpgraded)
+_TEMPORARY = (Retryable, Canceled, OutOfResources, DatabaseUnavailable, NotUpgraded)
 
 # The errors of the server's own whose message helps and gives nothing away.
-_TOLD = (Retryable, NotUpgraded, PermissionDenied)
+_TOLD = (Retryable, Canceled, NotUpgraded, PermissionDenied)
 
 # What the first two characters of a SQLSTATE say of all others.
 _STATUS_BY_CLASS = {
     "AR": 409,  # this package's own: the session or the tables forbid the move
     "22": 422,  # a value that the column cannot hold
     "23": 409,  # a constraint
-    "53": 503,  # no memory, no disk
     "54": 422,  # a value that is too large or too deep
-    "57": 503,  # an operator or a timeout stopped the work
 }
 
 
@@ -214,7 +214,7 @@ def install(app: FastAPI) -> None:
         if isinstance(error, _TOLD):
             detail, hint = error.message, error.hint
         elif status == 503:
-            detail, hint = "the database is not available", DatabaseUnavailable.default_hint
+            detail, hint = "the database is not available", error.default_hint
         else:
             detail, hint = _FAILED, None
         return response(status, detail, code=error.sqlstate, hint=hint)

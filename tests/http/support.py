@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import psycopg
 import uvicorn
 
 from aria_db.database import Database
@@ -80,9 +79,3 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert body["detail"]
     assert body.keys() <= {"type", "title", "status", "detail", "code", "hint", "errors"}
     return body
-
-
-def set_for_database(connection: psycopg.Connection, setting: str) -> None:
-    """Give the test's database a setting, for connections made from now on."""
-    name = psycopg.sql.Identifier(connection.info.dbname)
-    connection.execute(psycopg.sql.SQL("ALTER DATABASE {} SET " + setting).format(name))

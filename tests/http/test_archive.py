@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from aria_db import migrate
 from aria_db.database import Database
-from tests.http.support import SESSIONS, archive, create, problem, running, set_for_database
-from tests.support import new_session, places
+from tests.http.support import SESSIONS, archive, create, problem, running
+from tests.support import new_session, places, set_for_database
 
 
 def _restore(client: httpx.Client, session_id: object) -> httpx.Response:

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from aria_db import migrate
 from aria_db.database import Database, parse_url
 from aria_db.http import health
-from tests.http.support import SESSIONS, archive, create, problem, running, set_for_database
-from tests.support import new_session, places
+from tests.http.support import SESSIONS, archive, create, problem, running
+from tests.support import new_session, places, set_for_database
 
 
 def _try_later(answer: httpx.Response) -> dict[str, object]:

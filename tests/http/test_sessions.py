@@ -17,9 +17,8 @@ from tests.http.support import (
     create,
     problem,
     running,
-    set_for_database,
 )
-from tests.support import new_session
+from tests.support import new_session, set_for_database
 
 
 def _ids(answer: httpx.Response) -> list[str]:
