@@ -20,6 +20,8 @@ from aria_db import embedded, migrate, resources
 from aria_db.database import Database
 from aria_db.session_manager import NativeSessionManager
 
+pytest_plugins = ["tests.isolation.plugin"]
+
 _SERVER = pytest.StashKey[embedded.EmbeddedServer]()
 
 Connect = Callable[..., psycopg.Connection]

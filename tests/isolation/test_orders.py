@@ -10,7 +10,6 @@ from itertools import combinations_with_replacement, product
 
 import pytest
 
-from tests.isolation.conftest import TRIED
 from tests.isolation.isolationtester import (
     CLIENTS,
     READ_COMMITTED,
@@ -22,6 +21,7 @@ from tests.isolation.isolationtester import (
     cast,
     orders,
 )
+from tests.isolation.plugin import TRIED
 
 LEVELS = (READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE)
 
