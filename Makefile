@@ -9,6 +9,7 @@
 # make test-mutations
 #              a hundred faults in the SQL, each caught by a named test (ten minutes)
 # make lint    formatting, linters, types
+# make audit   asks PyPI for advisories about what constraints.txt pins
 # make bench   measures a batch of the prune
 # make wheel   builds the wheel and tries it in a fresh environment
 
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 # More than cores: tests wait for processes, locks and disks.
 WORKERS ?= 4
 
-.PHONY: demo test test-matrix test-isolation test-faults test-mutations lint format bench wheel clean
+.PHONY: demo test test-matrix test-isolation test-faults test-mutations lint audit format bench wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/aria-db demo
@@ -47,6 +48,12 @@ lint: $(VENV)/installed
 	$(BIN)/alembic -x adopt=aria_engine upgrade head --sql > $(VENV)/adopt.sql
 	$(BIN)/squawk $(VENV)/upgrade.sql $(VENV)/adopt.sql
 	$(BIN)/pip check
+
+# Strict: what cannot be asked about is a failure. CI may stand behind a mirror that knows no
+# advisories; it takes STRICT= and tells which packages it knows nothing of.
+STRICT ?= --strict
+audit: $(VENV)/installed
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip $(STRICT)
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
