@@ -876,7 +876,7 @@ def _resolve() -> Iterator[Mutation]:
     name = "resolve_session_conflict"
     yield _fault(
         name,
-        "a message that differs is dropped",
+        "a message that differs is not named",
         ("    IF v_different_message IS NOT NULL THEN", "    IF FALSE THEN"),
         test="conflicts/test_resolve.py::"
         "test_a_message_that_is_not_the_same_in_both_is_refused_and_named"
