@@ -383,22 +383,49 @@ def _tables() -> Iterator[Mutation]:
         "sql/test_drift.py::test_a_move_waits_for_an_alter_table_and_then_sees_the_column"
         "[archive-engine_chat_messages]"
     )
-    check = "    SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;\n    IF FOUND THEN"
+    ask = "        SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;\n"
+    check = ask + "        IF FOUND THEN"
     yield _fault(
         name,
         "the drift check is skipped",
-        (check, "    IF FALSE THEN"),
+        (check, "        IF FALSE THEN"),
         test=_DRIFT.format("a column in the session archive only"),
     )
     yield _fault(
         name,
         "the drift check comes before the lock",
-        (
-            _LOCK_TABLES,
-            "    SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;\n" + _LOCK_TABLES,
-        ),
-        (check, "    IF v_drift.problem IS NOT NULL THEN"),
+        (check, "        IF v_drift.problem IS NOT NULL THEN"),
+        (_LOCK_TABLES, ask + _LOCK_TABLES),
         test=waits,
+    )
+    for column, always, drift in (
+        (
+            "attname",
+            "'archived_at'::name",
+            "another order of columns that would take each other's values",
+        ),
+        ("atttypid", "'timestamptz'::regtype::oid", "another type"),
+        ("atttypmod", "-1", "a longer varchar"),
+    ):
+        yield _fault(
+            name,
+            f"{column} is not compared at first sight",
+            *((f"{place}_column.{column}", always) for place in ("live", "archive")),
+            test=_DRIFT.format(drift),
+        )
+    yield _fault(
+        name,
+        "the first column of an archive is not looked at",
+        ("ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(", "ARRAY("),
+        ("archive_column.attnum > 0", "archive_column.attnum > 1"),
+        test=_DRIFT.format("archived_at under another name"),
+    )
+    yield _fault(
+        name,
+        "views are not looked beneath",
+        ("WHERE view_rule.ev_class IN (table_pairs.live, table_pairs.archive)", "WHERE FALSE"),
+        test="sql/test_adopted_layout.py::"
+        "test_a_column_that_only_the_table_beneath_a_view_has_is_refused[live-views]",
     )
     yield _fault(
         name,
