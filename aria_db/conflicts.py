@@ -100,6 +100,5 @@ class Conflicts(Transactions):
         :raises aria_db.errors.ColumnDrift: a column would be lost.
         """
         statement = functions.resolve_session_conflict(session_id, destination, session_row)
-        async with self._transaction() as session:
-            row = (await session.execute(statement)).one_or_none()
-        return None if row is None else Resolved(*row)
+        rows = await self._call(statement)
+        return Resolved(*rows[0]) if rows else None

@@ -151,11 +151,8 @@ class Retention(Transactions):
         :param session_type: as :meth:`prune_batches`.
         :raises aria_db.errors.InvalidArgument: as :meth:`prune_batches`.
         """
-        async with self._transaction() as session:
-            rows = await session.execute(
-                functions.count_prunable_sessions(older_than, session_type)
-            )
-            return [Prunable(*row) for row in rows]
+        rows = await self._call(functions.count_prunable_sessions(older_than, session_type))
+        return [Prunable(*row) for row in rows]
 
     def prune_batches(
         self,
@@ -248,8 +245,7 @@ class Retention(Transactions):
         asked = {"batch_size": limits.batch_size, "max_runtime": _text(limits.max_runtime)}
         asked["max_sessions"] = limits.max_sessions
         arguments = {key: value for key, value in (arguments | asked).items() if value is not None}
-        async with self._transaction() as session:
-            run_id = (await session.scalars(functions.begin_archive_run(kind, arguments))).one()
+        ((run_id,),) = await self._call(functions.begin_archive_run(kind, arguments))
 
         progress = Progress()
         stop_reason = error = None
@@ -281,10 +277,9 @@ class Retention(Transactions):
             raise
         finally:
             # Also when the caller leaves: what the batches committed stands, and is logged.
-            async with self._transaction() as session:
-                await session.execute(
-                    functions.finish_archive_run(run_id, stop_reason or "interrupted", error)
-                )
+            await self._call(
+                functions.finish_archive_run(run_id, stop_reason or "interrupted", error)
+            )
         yield Progress(progress.batches, progress.sessions, progress.messages, stop_reason)
 
     async def _batch(self, run_id: int, batch: Select[int, int]) -> tuple[int, int]:
@@ -314,17 +309,16 @@ class Retention(Transactions):
         :return: the hold; None if there is no such session.
         :raises aria_db.errors.InvalidArgument: the reason is empty.
         """
-        async with self._transaction() as session:
-            row = (await session.execute(functions.place_hold(session_id, reason))).one_or_none()
-        return None if row is None else Hold(*row)
+        rows = await self._call(functions.place_hold(session_id, reason))
+        return Hold(*rows[0]) if rows else None
 
     async def release_hold(self, session_id: UUID) -> bool:
         """End the hold on a session.
 
         :return: whether there was one.
         """
-        async with self._transaction() as session:
-            return (await session.scalars(functions.release_hold(session_id))).one()
+        ((was_held,),) = await self._call(functions.release_hold(session_id))
+        return was_held
 
     # Policies
 

@@ -418,9 +418,8 @@ class NativeSessionManager(Importing, Retention, Conflicts):
             different rows; nothing was moved.
         :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
         """
-        async with self._transaction() as session:
-            row = (await session.execute(functions.archive_session(session_id))).one_or_none()
-        return None if row is None else Archived(*row)
+        rows = await self._call(functions.archive_session(session_id))
+        return Archived(*rows[0]) if rows else None
 
     async def archive_sessions(self, session_ids: Iterable[UUID]) -> list[Archived]:
         """Archive several sessions: all of them, or none and an exception.
@@ -429,9 +428,8 @@ class NativeSessionManager(Importing, Retention, Conflicts):
         :raises aria_db.errors.SessionConflict: as :meth:`archive_session`.
         :raises aria_db.errors.ColumnDrift: as :meth:`archive_session`.
         """
-        async with self._transaction() as session:
-            rows = await session.execute(functions.archive_sessions(session_ids))
-            return [Archived(*row) for row in rows]
+        rows = await self._call(functions.archive_sessions(session_ids))
+        return [Archived(*row) for row in rows]
 
     async def restore_session(self, session_id: UUID) -> Restored | None:
         """Bring an archived session and all its messages back. Safe to repeat.
@@ -442,9 +440,8 @@ class NativeSessionManager(Importing, Retention, Conflicts):
             messages, is live as well; nothing was moved.
         :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
         """
-        async with self._transaction() as session:
-            row = (await session.execute(functions.restore_session(session_id))).one_or_none()
-        return None if row is None else Restored(*row)
+        rows = await self._call(functions.restore_session(session_id))
+        return Restored(*rows[0]) if rows else None
 
     async def restore_sessions(self, session_ids: Iterable[UUID]) -> list[Restored]:
         """Bring several sessions back: all of them, or none and an exception.
@@ -558,8 +555,7 @@ class NativeSessionManager(Importing, Retention, Conflicts):
         :param since: look only at the sessions that were archived since then; None for all.
         :return: the findings; none when all is well.
         """
-        async with self._transaction() as session:
-            return [Finding(*row) for row in await session.execute(functions.verify_archive(since))]
+        return [Finding(*row) for row in await self._call(functions.verify_archive(since))]
 
     async def grant_access(
         self, role: str, access: Access, *, revoke: bool = False, dry_run: bool = False
@@ -578,8 +574,7 @@ class NativeSessionManager(Importing, Retention, Conflicts):
         :raises aria_db.errors.DatabaseError: there is no such role.
         """
         statement = functions.grant_archive_access(role, access, revoking=revoke, dry_run=dry_run)
-        async with self._transaction() as session:
-            return (await session.scalars(statement)).all()
+        return [sql for (sql,) in await self._call(statement)]
 
     # What the lists and the transcripts have in common
 

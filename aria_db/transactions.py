@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVarTuple
 
+from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from aria_db.errors import translated
+
+Columns = TypeVarTuple("Columns")
 
 
 class Transactions:
@@ -19,6 +23,17 @@ class Transactions:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def _call(self, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
+        """Call a function, in a transaction of its own; return its rows.
+
+        PostgreSQL makes one of every statement: a BEGIN and a COMMIT would each cost another
+        round trip, and a session of the ORM more than the archive of a short chat does.
+        """
+        with translated():
+            async with self._autocommit.connect() as connection:
+                return (await connection.execute(statement)).all()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
