@@ -677,6 +677,20 @@ def _prune() -> Iterator[Mutation]:
     )
     yield _fault(
         name,
+        "a batch may have any number of messages",
+        ("WHERE coalesce(counted.messages_before, 0) < v_enough_messages", "WHERE TRUE"),
+        test="retention/test_prune.py::"
+        "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
+    )
+    yield _fault(
+        name,
+        "a session that alone has more messages than a batch is never archived",
+        (" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING", ""),
+        test="retention/test_prune.py::"
+        "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
+    )
+    yield _fault(
+        name,
         "newest first",
         (
             "                    ORDER BY candidate.updated_at\n",

@@ -191,6 +191,19 @@ def test_a_batch_that_leaves_sessions_in_use_keeps_no_lock_on_others_than_it_mov
             assert locked_sessions(other) == {*ids[2:4]} | in_use_too
 
 
+def test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000(
+    connection: psycopg.Connection,
+) -> None:
+    sizes = [2000, 2000, 3000, 6000, 1, 4999]
+    ids = [session_of_age(connection, f"{200 - n} days", size) for n, size in enumerate(sizes)]
+
+    assert prune(connection) == Moved(3, 7000)
+    assert [places(connection, session_id)[0] for session_id in ids] == [0, 0, 0, 1, 1, 1]
+    assert prune(connection) == Moved(1, 6000)
+    assert prune(connection) == Moved(2, 5000)
+    assert prune(connection) == NOTHING
+
+
 # What is in use
 
 
