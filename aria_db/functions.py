@@ -329,6 +329,34 @@ def verify_archive(
     return _rows(func.verify_archive(literal(since, _TIMESTAMP)), _FINDING)
 
 
+def estimate_sessions(
+    place: str,
+    agent_id: str | None = None,
+    session_type: str | None = None,
+    created_from: datetime | None = None,
+    created_before: datetime | None = None,
+) -> Select[int]:
+    """Estimate how many sessions a list has, without reading them.
+
+    :param place: ``live`` for the main list, or ``archive``.
+    :param agent_id: only this agent's; None for all.
+    :param session_type: only of this type; None for all.
+    :param created_from: only those created at this time or later; None for all.
+    :param created_before: only those created before this time; None for all.
+    :return: a statement that gives the planner's estimate, as good as its statistics.
+    :raises aria_db.errors.InvalidArgument: when executed: the place is neither.
+    """
+    call = func.estimate_sessions(
+        literal(place, Text()),
+        literal(agent_id, Text()),
+        literal(session_type, Text()),
+        literal(created_from, _TIMESTAMP),
+        literal(created_before, _TIMESTAMP),
+        type_=BigInteger(),
+    )
+    return select(call)
+
+
 def grant_archive_access(
     role_name: str, access: str, *, revoking: bool = False, dry_run: bool = False
 ) -> Select[str]:

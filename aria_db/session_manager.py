@@ -12,25 +12,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Row,
     Select,
     delete,
-    exists,
     func,
     insert,
-    or_,
     select,
+    union,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
 from aria_db.conflicts import Conflicts
-from aria_db.errors import SessionHeld
+from aria_db.errors import InvalidArgument, SessionHeld
 from aria_db.importing import Importing
 from aria_db.models import (
     Base,
@@ -42,6 +42,7 @@ from aria_db.models import (
     EngineChatSessionList,
     EngineSessionHold,
 )
+from aria_db.paging import COUNTED, ListedSession, Order, Page
 from aria_db.retention import Retention
 
 SortKey = Literal["created_at", "updated_at", "title"]
@@ -154,29 +155,7 @@ class SessionFilters:
     date_to: datetime | None = None
 
 
-ListedSession = TypeVar("ListedSession", EngineChatSessionList, EngineChatSessionArchiveList)
 MessageRow = TypeVar("MessageRow", EngineChatMessage, EngineChatMessageArchive)
-
-
-@dataclass(frozen=True)
-class Page(Generic[ListedSession]):
-    """A part of a list.
-
-    :param sessions: the sessions of this page, in the order that was asked for.
-    :param total: how many sessions the whole list has.
-    :param limit: how many this page may hold.
-    :param offset: how many stand before it.
-    """
-
-    sessions: Sequence[ListedSession]
-    total: int
-    limit: int
-    offset: int
-
-    @property
-    def has_more(self) -> bool:
-        """Whether another page follows."""
-        return self.offset + len(self.sessions) < self.total
 
 
 class NativeSessionManager(Importing, Retention, Conflicts):
@@ -250,28 +229,27 @@ class NativeSessionManager(Importing, Retention, Conflicts):
         *,
         limit: int = 50,
         offset: int = 0,
+        cursor: str | None = None,
         filters: SessionFilters = SessionFilters(),
         sort: SortKey = "updated_at",
         descending: bool = True,
     ) -> Page[EngineChatSessionList]:
         """List live sessions; those that the old endpoint soft-deleted are not shown.
 
-        :param limit: how many to return at most.
+        A page costs what is passed over: an ``offset`` grows with the list, a ``cursor``
+        costs nothing. And what comes or goes meanwhile does not move the pages after it.
+
+        :param limit: how many to return at most, at least 1.
         :param offset: how many to pass over.
+        :param cursor: ``next_cursor`` of the page before; with the same order and filters.
         :param filters: which ones; by default all.
         :param sort: the column to sort by; equal ones are in the order of their ids.
         :param descending: whether the greatest comes first.
+        :raises aria_db.errors.InvalidArgument: it is no cursor of this order.
         """
         listed = EngineChatSessionList
-        conditions = _conditions(listed, EngineChatMessage, filters)
-        order = (getattr(listed, sort), listed.id)
-        return await self._page(
-            select(listed)
-            .where(*conditions)
-            .order_by(*(key.desc() if descending else key for key in order)),
-            limit,
-            offset,
-        )
+        order = Order(getattr(listed, sort), listed.id, descending)
+        return await self._page(listed, EngineChatMessage, filters, order, limit, offset, cursor)
 
     async def end_session(self, session_id: UUID) -> EngineChatSession | None:
         """End a live session. Ending it twice keeps the first ``ended_at``.
@@ -463,20 +441,21 @@ class NativeSessionManager(Importing, Retention, Conflicts):
         limit: int = 50,
         offset: int = 0,
         *,
+        cursor: str | None = None,
         filters: SessionFilters = SessionFilters(),
     ) -> Page[EngineChatSessionArchiveList]:
         """List archived sessions, newest archived first.
 
-        :param limit: how many to return at most.
+        :param limit: how many to return at most, at least 1.
         :param offset: how many to pass over.
+        :param cursor: as :meth:`list_sessions`.
         :param filters: which ones; by default all.
+        :raises aria_db.errors.InvalidArgument: it is no cursor of this list.
         """
         listed = EngineChatSessionArchiveList
-        conditions = _conditions(listed, EngineChatMessageArchive, filters)
+        order = Order(listed.archived_at, listed.id, descending=True)
         return await self._page(
-            select(listed).where(*conditions).order_by(listed.archived_at.desc(), listed.id.desc()),
-            limit,
-            offset,
+            listed, EngineChatMessageArchive, filters, order, limit, offset, cursor
         )
 
     async def get_archived_session(self, session_id: UUID) -> EngineChatSessionArchive | None:
@@ -579,14 +558,43 @@ class NativeSessionManager(Importing, Retention, Conflicts):
     # What the lists and the transcripts have in common
 
     async def _page(
-        self, statement: Select[ListedSession], limit: int, offset: int
+        self,
+        listed: type[ListedSession],
+        message: type[EngineChatMessage | EngineChatMessageArchive],
+        filters: SessionFilters,
+        order: Order,
+        limit: int,
+        offset: int,
+        cursor: str | None,
     ) -> Page[ListedSession]:
-        async with self._snapshot() as session:
-            total = await session.scalar(
-                select(func.count()).select_from(statement.order_by(None).subquery())
+        if cursor is not None and offset:
+            raise InvalidArgument(
+                "a page begins after a cursor or after an offset, and not after both",
+                sqlstate="22023",
+                hint="Leave the offset out.",
             )
-            sessions = await session.scalars(statement.limit(limit).offset(offset))
-            return Page(sessions.all(), total or 0, limit, offset)
+        conditions = _conditions(listed, message, filters)
+        rows: list[Row[ListedSession, str]] = []
+        async with self._snapshot() as session:
+            total, is_estimate = await _total(session, listed, conditions, filters)
+            for part in order.parts(cursor):
+                if len(rows) > limit:
+                    break
+                found = await session.execute(
+                    select(listed, order.key_as_text)
+                    .where(*conditions, *part)
+                    .order_by(*order.columns)
+                    # One more, to see whether something follows.
+                    .limit(limit + 1 - len(rows))
+                    .offset(offset)
+                )
+                rows += found
+        sessions = [session for session, _ in rows[:limit]]
+        next_cursor = None
+        if len(rows) > limit:
+            last, key = rows[limit - 1]
+            next_cursor = order.cursor(key, last.id)
+        return Page(sessions, total, is_estimate, limit, offset, next_cursor)
 
     async def _transcript(
         self,
@@ -619,6 +627,30 @@ async def _messages(
     return messages.all()
 
 
+async def _total(
+    session: AsyncSession,
+    listed: type[ListedSession],
+    conditions: list[ColumnElement[bool]],
+    filters: SessionFilters,
+) -> tuple[int, bool]:
+    """Return how many sessions a list has, and whether that is an estimate."""
+    counted = select(listed.id).where(*conditions).limit(COUNTED + 1).subquery()
+    total = await session.scalar(select(func.count()).select_from(counted)) or 0
+    if total <= COUNTED:
+        return total, False
+    estimate = await session.scalar(
+        functions.estimate_sessions(
+            "archive" if listed is EngineChatSessionArchiveList else "live",
+            filters.agent_id,
+            filters.session_type,
+            filters.date_from,
+            filters.date_to,
+        )
+    )
+    # What a search finds, the planner cannot tell.
+    return max(total, 0 if filters.search else estimate or 0), True
+
+
 def _conditions(
     listed: type[EngineChatSessionList | EngineChatSessionArchiveList],
     message: type[EngineChatMessage | EngineChatMessageArchive],
@@ -635,9 +667,12 @@ def _conditions(
     if filters.date_to is not None:
         conditions.append(listed.created_at < filters.date_to)
     if filters.search:
-        in_messages = exists().where(
-            message.session_id == listed.id,
-            message.content.icontains(filters.search, autoescape=True),
+        # Not an OR of the two: then neither could come from an index.
+        found = union(
+            select(listed.id).where(listed.title.icontains(filters.search, autoescape=True)),
+            select(message.session_id).where(
+                message.content.icontains(filters.search, autoescape=True)
+            ),
         )
-        conditions.append(or_(listed.title.icontains(filters.search, autoescape=True), in_messages))
+        conditions.append(listed.id.in_(found))
     return conditions

@@ -13,7 +13,8 @@ from aria_db.cli import output
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of, utf8
 
 if TYPE_CHECKING:
-    from aria_db.session_manager import Archived, NativeSessionManager, Page, Restored
+    from aria_db.paging import Page
+    from aria_db.session_manager import Archived, NativeSessionManager, Restored
 
 SessionIds = Annotated[
     list[UUID], typer.Argument(metavar="ID", parser=session_id_of, help="Ids of sessions.")
@@ -32,8 +33,16 @@ def list_(
     archived: Annotated[
         bool, typer.Option("--archived", help="List the archive, newest archived first.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many to list at most.")] = 50,
-    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=2**31, help="How many to list at most.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="How many to pass over.")] = 0,
+    cursor: Annotated[
+        str | None,
+        typer.Option(
+            callback=utf8,
+            help="The next_cursor that --json gave: lists what follows, however far it is, "
+            "as fast as the first page.",
+        ),
+    ] = None,
     search: Annotated[
         str | None,
         typer.Option(
@@ -63,14 +72,15 @@ def list_(
 
     def listed(manager: NativeSessionManager) -> Awaitable[Page[Any]]:
         if archived:
-            return manager.list_archived_sessions(limit, offset, filters=filters)
-        return manager.list_sessions(limit=limit, offset=offset, filters=filters)
+            return manager.list_archived_sessions(limit, offset, cursor=cursor, filters=filters)
+        return manager.list_sessions(limit=limit, offset=offset, cursor=cursor, filters=filters)
 
     page = run(database_url, schema, listed)
     if as_json:
         sessions = [output.columns_of(row) for row in page.sessions]
-        figures = {"total": page.total, "limit": limit, "offset": offset}
-        output.print_json({"sessions": sessions, **figures, "has_more": page.has_more})
+        names = ("total", "total_is_estimate", "limit", "offset", "has_more", "next_cursor")
+        figures = {name: getattr(page, name) for name in names}
+        output.print_json({"sessions": sessions, **figures})
         return
     time = "archived_at" if archived else "updated_at"
     titles = ("id", f"{time} (UTC)", "type", "agent", "messages", "title")
@@ -82,7 +92,10 @@ def list_(
         output.note("No such sessions")
     elif page.has_more:
         following = offset + len(page.sessions)
-        output.note(f"{following} of {page.total}; --offset {following} lists what follows")
+        total = f"about {page.total}" if page.total_is_estimate else page.total
+        go_on = f"--cursor {page.next_cursor}" if cursor else f"--offset {following}"
+        shown = len(page.sessions) if cursor else following
+        output.note(f"{shown} of {total}; {go_on} lists what follows")
 
 
 @app.command(

@@ -18,7 +18,8 @@ from aria_db.models import (
     EngineChatSessionArchiveList,
     EngineChatSessionList,
 )
-from aria_db.session_manager import Archived, NativeSessionManager, Page, Restored, Stats
+from aria_db.paging import Page
+from aria_db.session_manager import Archived, NativeSessionManager, Restored, Stats
 
 router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=documented(500, 503))
 
@@ -68,6 +69,7 @@ async def list_sessions(
     return await manager.list_sessions(
         limit=query.limit,
         offset=query.offset,
+        cursor=query.cursor,
         filters=query.filters(),
         sort=query.sort,
         descending=query.order == "desc",
@@ -97,7 +99,9 @@ async def list_archived_sessions(
     query: Annotated[schemas.ArchiveQuery, Query()], manager: Manager
 ) -> Page[EngineChatSessionArchiveList]:
     """Newest archived first."""
-    return await manager.list_archived_sessions(query.limit, query.offset, filters=query.filters())
+    return await manager.list_archived_sessions(
+        query.limit, query.offset, cursor=query.cursor, filters=query.filters()
+    )
 
 
 @router.get(

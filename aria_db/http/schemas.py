@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from aria_db.paging import COUNTED
 from aria_db.retention import LONGEST_AGE
 from aria_db.session_manager import SessionFilters, SortKey
 from aria_db.validation import StorableJson, StorableObject, StorableText, storable_text
@@ -150,6 +151,11 @@ class Paging(BaseModel):
 class ArchiveQuery(Paging):
     """Which archived sessions to list; all conditions must hold."""
 
+    cursor: Annotated[StorableText, Field(max_length=5000)] | None = Field(
+        None,
+        description="`next_cursor` of the page before, with the same order and conditions. "
+        "However far it is, it costs no more than the first page; an offset does.",
+    )
     agent_id: StorableText | None = Field(None, description="Only this agent's.")
     session_type: StorableText | None = Field(None, description="Only of this type.")
     search: StorableText | None = Field(
@@ -166,6 +172,12 @@ class ArchiveQuery(Paging):
     def _dates_in_order(self) -> Self:
         if self.date_from and self.date_to and self.date_from > self.date_to:
             raise ValueError("date_from must not be after date_to")
+        return self
+
+    @model_validator(mode="after")
+    def _one_place_to_begin(self) -> Self:
+        if self.cursor is not None and self.offset:
+            raise ValueError("cursor and offset must not both be given")
         return self
 
     def filters(self) -> SessionFilters:
@@ -329,22 +341,40 @@ class _Part(Answer):
     has_more: bool = Field(description="Whether more follow.")
 
 
-class SessionList(_Part):
+class _ListPart(_Part):
+    total: int = Field(
+        description=f"How many sessions the whole list has. Counted up to {COUNTED:,}."
+    )
+    total_is_estimate: bool = Field(
+        description="Whether there are more than that, and the total is an estimate."
+    )
+    next_cursor: str | None = Field(description="The `cursor` of what follows; null if none does.")
+
+
+LIST_PART = {
+    "total": 120,
+    "total_is_estimate": False,
+    "limit": 1,
+    "offset": 0,
+    "has_more": True,
+    "next_cursor": "WyJ1cGRhdGVkX2F0IGRlc2MiLCIyMDI2LTAzLTAxIDEwOjAwOjAwKzAwIiwiMCJd",
+}
+
+
+class SessionList(_ListPart):
     """A part of the list of live sessions."""
 
-    model_config = _example({"sessions": [SESSION], "total": 1, **PAGE})
+    model_config = _example({"sessions": [SESSION], **LIST_PART})
 
     sessions: list[Session]
-    total: int = Field(description="How many sessions the whole list has.")
 
 
-class ArchivedSessionList(_Part):
+class ArchivedSessionList(_ListPart):
     """A part of the list of archived sessions."""
 
-    model_config = _example({"sessions": [SESSION | ARCHIVED_AT], "total": 1, **PAGE})
+    model_config = _example({"sessions": [SESSION | ARCHIVED_AT], **LIST_PART})
 
     sessions: list[ArchivedSession]
-    total: int = Field(description="How many sessions the whole list has.")
 
 
 class Transcript(_Part):

@@ -119,9 +119,11 @@ def test_list_shows_live_sessions_and_the_archive_apart(
     assert page["sessions"][0]["archived_at"]
     assert {key: page[key] for key in page if key != "sessions"} == {
         "total": 1,
+        "total_is_estimate": False,
         "limit": 50,
         "offset": 0,
         "has_more": False,
+        "next_cursor": None,
     }
 
 
@@ -146,6 +148,11 @@ def test_list_takes_filters_and_a_page(cli: Cli, connection: psycopg.Connection)
     assert (page["total"], page["has_more"]) == (3, True)
     assert lines(piped)[0].endswith("\tcron\tanalyst\t0\tInvoice 1")
     assert piped.stderr == "2 of 3; --offset 2 lists what follows\n"
+
+    page = document(cli("list", "--json", *filters, "--limit", 1))
+    piped = cli("list", *filters, "--limit", 1, "--cursor", page["next_cursor"])
+    assert lines(piped)[0].endswith("\tInvoice 1")
+    assert re.fullmatch(r"1 of 3; --cursor \S+ lists what follows\n", piped.stderr)
 
 
 def test_an_empty_list_is_no_error_and_prints_nothing(cli: Cli) -> None:

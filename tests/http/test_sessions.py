@@ -160,7 +160,15 @@ def test_the_list_comes_in_parts_that_join_without_gap(client: httpx.Client) -> 
     assert [_ids(part) for part in parts] == [ids[:2], ids[2:4], ids[4:], []]
     assert [part.json()["has_more"] for part in parts] == [True, True, False, False]
     assert {part.json()["total"] for part in parts} == {5}
-    assert set(parts[0].json()) == {"sessions", "total", "limit", "offset", "has_more"}
+    assert set(parts[0].json()) == {
+        "sessions",
+        "total",
+        "total_is_estimate",
+        "limit",
+        "offset",
+        "has_more",
+        "next_cursor",
+    }
 
 
 @pytest.mark.parametrize("path", [SESSIONS, f"{SESSIONS}/archive", f"{SESSIONS}/{{}}/messages"])

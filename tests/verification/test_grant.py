@@ -47,6 +47,7 @@ MATRIX = {
     "engine_session_conflict": (NO, NO, READ),
     # functions and procedures
     "archive_session": (NO, CALL, CALL),
+    "estimate_sessions": (CALL, CALL, CALL),
     "archive_sessions": (NO, CALL, CALL),
     "restore_session": (NO, CALL, CALL),
     "archive_column_drift": (CALL, NO, CALL),
