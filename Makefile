@@ -4,13 +4,19 @@
 #              runs them on PostgreSQL 15 to 18, or on some: make test-matrix VERSIONS="15 18"
 # make test-isolation
 #              every order of events, all of them (an hour)
+# make test-model
+#              long random sequences of every operation, against a model (ten minutes)
 # make test-faults
 #              200 kills, cuts and full disks while clients work (ten minutes)
 # make test-mutations
 #              a hundred faults in the SQL, each caught by a named test (ten minutes)
 # make lint    formatting, linters, types
 # make audit   asks PyPI for advisories about what constraints.txt pins
-# make bench   measures a batch of the prune
+# make bench   measures, and writes bench/results (half an hour); make bench NAMES="prune size"
+# make bench-quick
+#              the same on small data: for its correctness, not for its figures
+# make bench-check
+#              measures, and fails where a figure is worse than the committed one
 # make wheel   builds the wheel and tries it in a fresh environment
 
 PYTHON ?= python3
@@ -19,7 +25,8 @@ BIN := $(VENV)/bin
 # More than cores: tests wait for processes, locks and disks.
 WORKERS ?= 4
 
-.PHONY: demo test test-matrix test-isolation test-faults test-mutations lint audit format bench wheel clean
+.PHONY: demo test test-matrix test-isolation test-model test-faults test-mutations lint audit format \
+	bench bench-quick bench-check wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/aria-db demo
@@ -32,6 +39,9 @@ test-matrix: $(VENV)/installed
 
 test-isolation: $(VENV)/installed
 	$(BIN)/python -m pytest tests/isolation --deep --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
+
+test-model: $(VENV)/installed
+	$(BIN)/python -m pytest tests/model --hypothesis-profile=deep --numprocesses=2 $(PYTEST_ARGS)
 
 test-faults: $(VENV)/installed
 	$(BIN)/python -m tests.faults --faults 200
@@ -61,7 +71,13 @@ format: $(VENV)/installed
 	$(BIN)/sqlfluff fix --disable-progress-bar sql
 
 bench: $(VENV)/installed
-	$(BIN)/python bench/prune_batch.py
+	$(BIN)/python -m bench $(NAMES)
+
+bench-quick: $(VENV)/installed
+	$(BIN)/python -m bench --quick $(NAMES)
+
+bench-check: $(VENV)/installed
+	$(BIN)/python -m bench --check $(NAMES)
 
 # The wheel in a fresh environment, outside the checkout, with a database of its own:
 # first without the extra that brings the command line, as a deploy may have it.
