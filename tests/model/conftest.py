@@ -1,0 +1,54 @@
+"""How much is tried: a fixed part in every run, and as much as you like with a profile.
+
+pytest tests/model --hypothesis-profile=deep
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from aria_db.database import Database
+from tests.http.support import running
+from tests.model.clients import Http
+from tests.model.world import World
+from tests.sql import adopted_layout
+
+DEEP = "deep"
+
+_BOUNDED = settings(
+    max_examples=40,
+    stateful_step_count=20,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    DEEP, _BOUNDED, max_examples=500, stateful_step_count=60, derandomize=False
+)
+
+
+@pytest.fixture
+def profile(pytestconfig: pytest.Config) -> settings:
+    """How many sequences of how many steps."""
+    is_deep = pytestconfig.getoption("hypothesis_profile", None) == DEEP
+    return settings.get_profile(DEEP) if is_deep else _BOUNDED
+
+
+@pytest.fixture
+def world(
+    request: pytest.FixtureRequest, database: Database, connection: psycopg.Connection
+) -> Iterator[World]:
+    """A database in the layout that the test asks for, with a server of it."""
+    if request.param == "views":
+        adopted_layout.install(connection, database)
+        connection.execute(f"SET search_path = {adopted_layout.SCHEMA}")
+        database = replace(database, schema=adopted_layout.SCHEMA)
+    with running(database) as client:
+        world = World(database, connection, Http(client))
+        yield world
+        world.manager.close()
