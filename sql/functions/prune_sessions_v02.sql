@@ -32,8 +32,12 @@ SET lock_timeout = '100ms'
 AS $function$
 DECLARE
     v_enough_messages CONSTANT bigint := 5000;
+    v_portion CONSTANT integer := 100;
     v_before timestamptz;
     v_picked uuid[];
+    v_messages_picked bigint;
+    v_wanted integer;
+    v_portion_ids uuid[];
     v_refused uuid[] := '{}';
     v_session_id uuid;
     v_messages bigint;
@@ -57,64 +61,70 @@ BEGIN
     <<pick>>
     LOOP
         BEGIN
-            v_picked := ARRAY(
-                SELECT candidate.id
-                FROM engine_archive_candidate AS candidate
-                WHERE
-                    candidate.is_soft_deleted
-                    AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
-                    AND NOT candidate.is_held
-                    AND NOT candidate.is_conflicting
-                    AND candidate.id <> ALL(v_refused)
-                LIMIT batch_size
-                FOR UPDATE SKIP LOCKED
-            );
-            IF cardinality(v_picked) < batch_size THEN
-                v_picked := v_picked || ARRAY(
+            v_picked := '{}';
+            v_messages_picked := 0;
+            <<fill_batch>>
+            WHILE v_messages_picked < v_enough_messages LOOP
+                -- Not all at once: what is locked, and then too much for this batch, was
+                -- locked for nothing.
+                v_wanted := least(batch_size - cardinality(v_picked), v_portion);
+                v_portion_ids := ARRAY(
                     SELECT candidate.id
                     FROM engine_archive_candidate AS candidate
                     WHERE
-                        candidate.updated_at < v_before
-                        AND candidate.updated_at < now() - coalesce(older_than, candidate.archive_after)
+                        candidate.is_soft_deleted
                         AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
-                        AND candidate.is_soft_deleted IS NOT TRUE
                         AND NOT candidate.is_held
                         AND NOT candidate.is_conflicting
-                        AND candidate.id <> ALL(v_refused)
-                    ORDER BY candidate.updated_at
-                    LIMIT batch_size - cardinality(v_picked)
+                        AND candidate.id <> ALL(v_picked || v_refused)
+                    LIMIT v_wanted
                     FOR UPDATE SKIP LOCKED
                 );
-            END IF;
-            EXIT pick WHEN v_picked = '{}';
+                IF cardinality(v_portion_ids) < v_wanted THEN
+                    v_portion_ids := v_portion_ids || ARRAY(
+                        SELECT candidate.id
+                        FROM engine_archive_candidate AS candidate
+                        WHERE
+                            candidate.updated_at < v_before
+                            AND candidate.updated_at < now() - coalesce(older_than, candidate.archive_after)
+                            AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
+                            AND candidate.is_soft_deleted IS NOT TRUE
+                            AND NOT candidate.is_held
+                            AND NOT candidate.is_conflicting
+                            AND candidate.id <> ALL(v_picked || v_refused)
+                        ORDER BY candidate.updated_at
+                        LIMIT v_wanted - cardinality(v_portion_ids)
+                        FOR UPDATE SKIP LOCKED
+                    );
+                END IF;
+                EXIT fill_batch WHEN v_portion_ids = '{}';
 
-            -- A hold that was placed while the rows were being locked is visible from
-            -- here on, and no other can be placed any more.
-            v_refused := v_refused || ARRAY(
-                SELECT candidate.id
-                FROM engine_archive_candidate AS candidate
-                WHERE candidate.id = ANY(v_picked) AND (candidate.is_held OR candidate.is_conflicting)
-            );
-            v_picked := ARRAY(
-                SELECT counted.id
-                FROM (
+                -- A hold that was placed while the rows were being locked is visible from
+                -- here on, and no other can be placed any more.
+                v_refused := v_refused || ARRAY(
+                    SELECT candidate.id
+                    FROM engine_archive_candidate AS candidate
+                    WHERE candidate.id = ANY(v_portion_ids) AND (candidate.is_held OR candidate.is_conflicting)
+                );
+
+                FOR v_session_id, v_messages IN
                     SELECT
-                        picked.id,
-                        picked.place,
-                        sum(message_counts.messages) OVER (
-                            ORDER BY picked.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                        ) AS messages_before
-                    FROM unnest(v_picked) WITH ORDINALITY AS picked (id, place)
-                    CROSS JOIN LATERAL (
-                        SELECT count(*) AS messages
-                        FROM engine_chat_messages AS live_message
-                        WHERE live_message.session_id = picked.id
-                    ) AS message_counts
-                    WHERE picked.id <> ALL(v_refused)
-                ) AS counted
-                WHERE coalesce(counted.messages_before, 0) < v_enough_messages
-                ORDER BY counted.place
-            );
+                        portion.id,
+                        (
+                            SELECT count(*) FROM engine_chat_messages AS live_message
+                            WHERE live_message.session_id = portion.id
+                        )
+                    FROM unnest(v_portion_ids) WITH ORDINALITY AS portion (id, place)
+                    WHERE portion.id <> ALL(v_refused)
+                    ORDER BY portion.place
+                LOOP
+                    EXIT fill_batch WHEN v_messages_picked >= v_enough_messages;
+                    v_picked := v_picked || v_session_id;
+                    v_messages_picked := v_messages_picked + v_messages;
+                END LOOP;
+                EXIT fill_batch WHEN cardinality(v_picked) = batch_size;
+            END LOOP;
+            EXIT pick WHEN v_picked = '{}';
 
             BEGIN
                 SELECT count(*), coalesce(sum(archived.message_count), 0) INTO sessions, messages

@@ -637,14 +637,14 @@ def _restore() -> Iterator[Mutation]:
     )
 
 
-_CANDIDATE_OF_AGE = """                        AND candidate.is_soft_deleted IS NOT TRUE
-                        AND NOT candidate.is_held"""
+_CANDIDATE_OF_AGE = """                            AND candidate.is_soft_deleted IS NOT TRUE
+                            AND NOT candidate.is_held"""
 
 
 def _prune() -> Iterator[Mutation]:
     name = "prune_sessions"
-    of_age = """                    LIMIT batch_size - cardinality(v_picked)
-                    FOR UPDATE SKIP LOCKED"""
+    of_age = """                        LIMIT v_wanted - cardinality(v_portion_ids)
+                        FOR UPDATE SKIP LOCKED"""
     yield _fault(
         name,
         "waits for a session in use",
@@ -663,33 +663,42 @@ def _prune() -> Iterator[Mutation]:
         name,
         "picks what is held",
         (
-            """                    AND NOT candidate.is_held
-                    AND NOT candidate.is_conflicting
-                    AND candidate.id <> ALL(v_refused)
-                LIMIT batch_size
+            """                        AND NOT candidate.is_held
+                        AND NOT candidate.is_conflicting
+                        AND candidate.id <> ALL(v_picked || v_refused)
+                    LIMIT v_wanted
 """,
-            """                    AND NOT candidate.is_conflicting
-                    AND candidate.id <> ALL(v_refused)
-                LIMIT batch_size
+            """                        AND NOT candidate.is_conflicting
+                        AND candidate.id <> ALL(v_picked || v_refused)
+                    LIMIT v_wanted
 """,
         ),
-        (_CANDIDATE_OF_AGE, "                        AND candidate.is_soft_deleted IS NOT TRUE"),
+        (
+            _CANDIDATE_OF_AGE,
+            "                            AND candidate.is_soft_deleted IS NOT TRUE",
+        ),
         test="retention/test_prune.py::"
         "test_a_held_session_is_not_locked_while_others_are_pruned[active]",
     )
     yield _fault(
         name,
         "a batch may have any number of messages",
-        ("WHERE coalesce(counted.messages_before, 0) < v_enough_messages", "WHERE TRUE"),
+        ("EXIT fill_batch WHEN v_messages_picked >= v_enough_messages", "EXIT WHEN FALSE"),
+        ("WHILE v_messages_picked < v_enough_messages LOOP", "LOOP"),
         test="retention/test_prune.py::"
         "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
     )
     yield _fault(
         name,
-        "a session that alone has more messages than a batch is never archived",
-        (" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING", ""),
-        test="retention/test_prune.py::"
-        "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
+        "a batch ends with the first portion",
+        ("EXIT fill_batch WHEN cardinality(v_picked) = batch_size;", "EXIT fill_batch;"),
+        test="retention/test_prune.py::test_a_batch_is_filled_beyond_what_is_looked_for_at_once",
+    )
+    yield _fault(
+        name,
+        "a portion has more than the batch may",
+        ("least(batch_size - cardinality(v_picked), v_portion)", "v_portion"),
+        test="retention/test_prune.py::test_batches_take_the_soft_deleted_and_then_the_oldest_first",
     )
     yield _fault(
         name,

@@ -191,6 +191,18 @@ def test_a_batch_that_leaves_sessions_in_use_keeps_no_lock_on_others_than_it_mov
             assert locked_sessions(other) == {*ids[2:4]} | in_use_too
 
 
+def test_a_batch_is_filled_beyond_what_is_looked_for_at_once(
+    connection: psycopg.Connection,
+) -> None:
+    connection.execute(
+        "INSERT INTO engine_chat_sessions (updated_at) SELECT now() - number * interval '1 year'"
+        " FROM generate_series(1, 300) AS number"
+    )
+
+    assert prune(connection, batch_size=250) == Moved(250, 0)
+    assert prune(connection, batch_size=250) == Moved(50, 0)
+
+
 def test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000(
     connection: psycopg.Connection,
 ) -> None:
