@@ -12,13 +12,24 @@ import time
 from pathlib import Path
 from types import ModuleType
 
-from bench import archive_one, history, lists, prune, report, size, writers
+from bench import (
+    archive_one,
+    history,
+    http_archive,
+    lists,
+    memory,
+    prune,
+    report,
+    search,
+    size,
+    writers,
+)
 from bench.measure import Setting
 from bench.server import started
 
 BENCHMARKS: dict[str, ModuleType] = {
     module.__name__.removeprefix("bench."): module
-    for module in (archive_one, history, prune, writers, size, lists)
+    for module in (archive_one, history, prune, writers, size, lists, search, http_archive, memory)
 }
 """By name. Each module has a coroutine ``run(setting)`` that returns a Result."""
 

@@ -5,6 +5,7 @@ once in each worker, into a template database, and each test gets a fresh clone 
 """
 
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     A worker of pytest-xdist uses the one of the process that started it.
     """
     config.addinivalue_line("markers", "database: uses the server that the tests are given")
+    hear_what_is_ignored()
     if config.option.sql:
         resources.SQL = config.option.sql
     if server := getattr(config, "workerinput", {}).get("server"):
@@ -54,6 +56,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.postgresql_host = str(server.socket_directory)
     config.option.postgresql_port = server.port
     switch_fsync_off(server)
+
+
+def hear_what_is_ignored() -> None:
+    """Let the programs that tests start heed signals that this process was told to ignore.
+
+    A job in the background ignores SIGINT, and nohup SIGHUP. Who is started inherits that, but
+    not a handler.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def switch_fsync_off(server: embedded.EmbeddedServer) -> None:
