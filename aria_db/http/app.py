@@ -29,8 +29,6 @@ from aria_db.validation import readable_json
 # A host that does not answer costs a request this long, where neither the URL nor
 # PGCONNECT_TIMEOUT says otherwise. psycopg's own default is two minutes.
 CONNECT_TIMEOUT_SECONDS = 5
-# So many connections stay open when there is less to do.
-_IDLE_CONNECTIONS = 5
 
 DESCRIPTION = """\
 Sessions and messages of the chat engine, live and archived.
@@ -199,11 +197,11 @@ def impatient(database: Database) -> Database:
 
 def _engine(database: Database, limits: Limits) -> AsyncEngine:
     """Return an engine that outlives restarts of the database and can read every row."""
-    idle = min(_IDLE_CONNECTIONS, limits.connections)
     return impatient(database).async_engine(
         pool_pre_ping=True,
-        pool_size=idle,
-        max_overflow=limits.connections - idle,
+        # None beyond: what overflows is closed after each use, and costs more than a request.
+        pool_size=limits.connections,
+        max_overflow=0,
         pool_timeout=limits.connection_timeout,
         json_deserializer=readable_json,
     )
