@@ -5,7 +5,7 @@
 # make test-isolation
 #              every order of events, all of them (an hour)
 # make test-model
-#              long random sequences of every operation, against a model (ten minutes)
+#              long random sequences of every operation, against a model (twenty minutes)
 # make test-faults
 #              200 kills, cuts and full disks while clients work (ten minutes)
 # make test-mutations

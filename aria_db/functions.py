@@ -22,6 +22,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnClause,
     DateTime,
@@ -104,10 +105,12 @@ def _rows(call: Function[Any], columns: tuple[ColumnClause[Any], ...]) -> Select
     return select(*columns).select_from(call)
 
 
-def archive_session(session_id: UUID) -> Select[UUID, datetime, int, bool]:
+def archive_session(
+    session_id: UUID | BindParameter[UUID],
+) -> Select[UUID, datetime, int, bool]:
     """Archive one session with all its messages.
 
-    :param session_id: the session.
+    :param session_id: the session; or a parameter, for a statement that is built once.
     :return: a statement that gives 0 or 1 row ``(id, archived_at, message_count,
         newly_archived)``: none if there is no such session; with ``newly_archived``
         false and the first ``archived_at`` if it was archived before.
@@ -116,7 +119,9 @@ def archive_session(session_id: UUID) -> Select[UUID, datetime, int, bool]:
         with different rows.
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
     """
-    return _rows(func.archive_session(literal(session_id, Uuid())), _ARCHIVED)
+    if not isinstance(session_id, BindParameter):
+        session_id = literal(session_id, Uuid())
+    return _rows(func.archive_session(session_id), _ARCHIVED)
 
 
 def archive_sessions(session_ids: Iterable[UUID]) -> Select[UUID, datetime, int, bool]:

@@ -19,6 +19,8 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    Uuid,
+    bindparam,
     delete,
     func,
     insert,
@@ -47,6 +49,9 @@ from aria_db.retention import Retention
 
 SortKey = Literal["created_at", "updated_at", "title"]
 Access = Literal["reader", "app", "operator"]
+
+# Built once: it takes a tenth of the time of archiving a short chat.
+_ARCHIVE_SESSION = functions.archive_session(bindparam("session_id", type_=Uuid()))
 
 SOFT_DELETED = "archived"
 """The status that the old endpoint gave a session instead of archiving it."""
@@ -396,7 +401,7 @@ class NativeSessionManager(Importing, Retention, Conflicts):
             different rows; nothing was moved.
         :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
         """
-        rows = await self._call(functions.archive_session(session_id))
+        rows = await self._call(_ARCHIVE_SESSION, session_id=session_id)
         return Archived(*rows[0]) if rows else None
 
     async def archive_sessions(self, session_ids: Iterable[UUID]) -> list[Archived]:

@@ -25,7 +25,9 @@ class Transactions:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    async def _call(self, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
+    async def _call(
+        self, statement: Select[*Columns], **parameters: object
+    ) -> Sequence[Row[*Columns]]:
         """Call a function, in a transaction of its own; return its rows.
 
         PostgreSQL makes one of every statement: a BEGIN and a COMMIT would each cost another
@@ -33,7 +35,7 @@ class Transactions:
         """
         with translated():
             async with self._autocommit.connect() as connection:
-                return (await connection.execute(statement)).all()
+                return (await connection.execute(statement, parameters)).all()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
