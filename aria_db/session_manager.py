@@ -16,8 +16,6 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
-    Row,
     Select,
     Uuid,
     bindparam,
@@ -25,29 +23,25 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    union,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
 from aria_db.conflicts import Conflicts
-from aria_db.errors import InvalidArgument, SessionHeld
+from aria_db.errors import SessionHeld
 from aria_db.importing import Importing
+from aria_db.lists import Lists
 from aria_db.models import (
     Base,
     EngineChatMessage,
     EngineChatMessageArchive,
     EngineChatSession,
     EngineChatSessionArchive,
-    EngineChatSessionArchiveList,
-    EngineChatSessionList,
     EngineSessionHold,
 )
-from aria_db.paging import COUNTED, ListedSession, Order, Page
 from aria_db.retention import Retention
 
-SortKey = Literal["created_at", "updated_at", "title"]
 Access = Literal["reader", "app", "operator"]
 
 # Built once: it takes a tenth of the time of archiving a short chat.
@@ -141,29 +135,10 @@ class Finding:
     remedy: str
 
 
-@dataclass(frozen=True)
-class SessionFilters:
-    """Which sessions a list shows; None and an empty search leave it open.
-
-    :param agent_id: only this agent's.
-    :param session_type: only of this type.
-    :param search: only those whose title or messages contain this text, in upper
-        or lower case.
-    :param date_from: only those created at this time or later.
-    :param date_to: only those created before this time.
-    """
-
-    agent_id: str | None = None
-    session_type: str | None = None
-    search: str | None = None
-    date_from: datetime | None = None
-    date_to: datetime | None = None
-
-
 MessageRow = TypeVar("MessageRow", EngineChatMessage, EngineChatMessageArchive)
 
 
-class NativeSessionManager(Importing, Retention, Conflicts):
+class NativeSessionManager(Lists, Importing, Retention, Conflicts):
     """Sessions and messages of the chat engine, live and archived.
 
     Every method runs in a transaction of its own and raises the exceptions of
@@ -228,33 +203,6 @@ class NativeSessionManager(Importing, Retention, Conflicts):
         """Return a live session, soft-deleted ones included; None if there is none."""
         async with self._transaction() as session:
             return await session.get(EngineChatSession, session_id)
-
-    async def list_sessions(
-        self,
-        *,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: str | None = None,
-        filters: SessionFilters = SessionFilters(),
-        sort: SortKey = "updated_at",
-        descending: bool = True,
-    ) -> Page[EngineChatSessionList]:
-        """List live sessions; those that the old endpoint soft-deleted are not shown.
-
-        A page costs what is passed over: an ``offset`` grows with the list, a ``cursor``
-        costs nothing. And what comes or goes meanwhile does not move the pages after it.
-
-        :param limit: how many to return at most, at least 1.
-        :param offset: how many to pass over.
-        :param cursor: ``next_cursor`` of the page before; with the same order and filters.
-        :param filters: which ones; by default all.
-        :param sort: the column to sort by; equal ones are in the order of their ids.
-        :param descending: whether the greatest comes first.
-        :raises aria_db.errors.InvalidArgument: it is no cursor of this order.
-        """
-        listed = EngineChatSessionList
-        order = Order(getattr(listed, sort), listed.id, descending)
-        return await self._page(listed, EngineChatMessage, filters, order, limit, offset, cursor)
 
     async def end_session(self, session_id: UUID) -> EngineChatSession | None:
         """End a live session. Ending it twice keeps the first ``ended_at``.
@@ -441,28 +389,6 @@ class NativeSessionManager(Importing, Retention, Conflicts):
                 restored += [Restored(*row) for row in rows]
         return restored
 
-    async def list_archived_sessions(
-        self,
-        limit: int = 50,
-        offset: int = 0,
-        *,
-        cursor: str | None = None,
-        filters: SessionFilters = SessionFilters(),
-    ) -> Page[EngineChatSessionArchiveList]:
-        """List archived sessions, newest archived first.
-
-        :param limit: how many to return at most, at least 1.
-        :param offset: how many to pass over.
-        :param cursor: as :meth:`list_sessions`.
-        :param filters: which ones; by default all.
-        :raises aria_db.errors.InvalidArgument: it is no cursor of this list.
-        """
-        listed = EngineChatSessionArchiveList
-        order = Order(listed.archived_at, listed.id, descending=True)
-        return await self._page(
-            listed, EngineChatMessageArchive, filters, order, limit, offset, cursor
-        )
-
     async def get_archived_session(self, session_id: UUID) -> EngineChatSessionArchive | None:
         """Return an archived session; None if there is none."""
         async with self._transaction() as session:
@@ -560,46 +486,7 @@ class NativeSessionManager(Importing, Retention, Conflicts):
         statement = functions.grant_archive_access(role, access, revoking=revoke, dry_run=dry_run)
         return [sql for (sql,) in await self._call(statement)]
 
-    # What the lists and the transcripts have in common
-
-    async def _page(
-        self,
-        listed: type[ListedSession],
-        message: type[EngineChatMessage | EngineChatMessageArchive],
-        filters: SessionFilters,
-        order: Order,
-        limit: int,
-        offset: int,
-        cursor: str | None,
-    ) -> Page[ListedSession]:
-        if cursor is not None and offset:
-            raise InvalidArgument(
-                "a page begins after a cursor or after an offset, and not after both",
-                sqlstate="22023",
-                hint="Leave the offset out.",
-            )
-        conditions = _conditions(listed, message, filters)
-        rows: list[Row[ListedSession, str]] = []
-        async with self._snapshot() as session:
-            total, is_estimate = await _total(session, listed, conditions, filters)
-            for part in order.parts(cursor):
-                if len(rows) > limit:
-                    break
-                found = await session.execute(
-                    select(listed, order.key_as_text)
-                    .where(*conditions, *part)
-                    .order_by(*order.columns)
-                    # One more, to see whether something follows.
-                    .limit(limit + 1 - len(rows))
-                    .offset(offset)
-                )
-                rows += found
-        sessions = [session for session, _ in rows[:limit]]
-        next_cursor = None
-        if len(rows) > limit:
-            last, key = rows[limit - 1]
-            next_cursor = order.cursor(key, last.id)
-        return Page(sessions, total, is_estimate, limit, offset, next_cursor)
+    # What the transcripts have in common
 
     async def _transcript(
         self,
@@ -630,54 +517,3 @@ async def _messages(
         .offset(offset)
     )
     return messages.all()
-
-
-async def _total(
-    session: AsyncSession,
-    listed: type[ListedSession],
-    conditions: list[ColumnElement[bool]],
-    filters: SessionFilters,
-) -> tuple[int, bool]:
-    """Return how many sessions a list has, and whether that is an estimate."""
-    counted = select(listed.id).where(*conditions).limit(COUNTED + 1).subquery()
-    total = await session.scalar(select(func.count()).select_from(counted)) or 0
-    if total <= COUNTED:
-        return total, False
-    estimate = await session.scalar(
-        functions.estimate_sessions(
-            "archive" if listed is EngineChatSessionArchiveList else "live",
-            filters.agent_id,
-            filters.session_type,
-            filters.date_from,
-            filters.date_to,
-        )
-    )
-    # What a search finds, the planner cannot tell.
-    return max(total, 0 if filters.search else estimate or 0), True
-
-
-def _conditions(
-    listed: type[EngineChatSessionList | EngineChatSessionArchiveList],
-    message: type[EngineChatMessage | EngineChatMessageArchive],
-    filters: SessionFilters,
-) -> list[ColumnElement[bool]]:
-    """Return the conditions of a list: all of them must hold."""
-    conditions: list[ColumnElement[bool]] = []
-    if filters.agent_id is not None:
-        conditions.append(listed.agent_id == filters.agent_id)
-    if filters.session_type is not None:
-        conditions.append(listed.session_type == filters.session_type)
-    if filters.date_from is not None:
-        conditions.append(listed.created_at >= filters.date_from)
-    if filters.date_to is not None:
-        conditions.append(listed.created_at < filters.date_to)
-    if filters.search:
-        # Not an OR of the two: then neither could come from an index.
-        found = union(
-            select(listed.id).where(listed.title.icontains(filters.search, autoescape=True)),
-            select(message.session_id).where(
-                message.content.icontains(filters.search, autoescape=True)
-            ),
-        )
-        conditions.append(listed.id.in_(found))
-    return conditions

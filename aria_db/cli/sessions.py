@@ -66,7 +66,7 @@ def list_(
 
     In a pipe: a line each, with tabs between id, time, type, agent, messages and title.
     """
-    from aria_db.session_manager import SessionFilters
+    from aria_db.lists import SessionFilters
 
     filters = SessionFilters(agent_id=agent, session_type=session_type, search=search)
 

@@ -23,9 +23,9 @@ from pydantic import (
     model_validator,
 )
 
+from aria_db.lists import SessionFilters, SortKey
 from aria_db.paging import COUNTED
 from aria_db.retention import LONGEST_AGE
-from aria_db.session_manager import SessionFilters, SortKey
 from aria_db.validation import StorableJson, StorableObject, StorableText, storable_text
 
 
