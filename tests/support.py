@@ -86,3 +86,17 @@ def wait_until_blocked(observer: psycopg.Connection, pid: int) -> None:
             return
         time.sleep(0.01)
     raise AssertionError(f"backend {pid} was not blocked within 10 s")
+
+
+def wait_until_something_is_blocked(connection: psycopg.Connection) -> None:
+    """Return when another backend of the database waits for a lock; fail after 30 s."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        waiting = connection.execute(
+            "SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+        )
+        if waiting.fetchone() is not None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("nothing was blocked within 30 s")

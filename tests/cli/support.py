@@ -8,13 +8,10 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import psycopg
 
 SCRIPT = Path(sys.executable).with_name("aria-db")
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -113,17 +110,3 @@ def run_in_terminal(
                 printed += chunk
         os.close(terminal)
     return printed.decode()
-
-
-def wait_until_something_is_blocked(connection: psycopg.Connection) -> None:
-    """Return when another backend of the database waits for a lock; fail after 30 s."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        waiting = connection.execute(
-            "SELECT FROM pg_stat_activity"
-            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
-        )
-        if waiting.fetchone() is not None:
-            return
-        time.sleep(0.01)
-    raise AssertionError("nothing was blocked within 30 s")

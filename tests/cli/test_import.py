@@ -21,7 +21,7 @@ from aria_db.models import EngineChatMessage, EngineChatSession
 from aria_db.validation import DEEPEST_JSON
 from tests.cli import support
 from tests.cli.support import Cli, document, lines
-from tests.support import places
+from tests.support import places, wait_until_something_is_blocked
 
 HELLO = {
     "source_id": "hello",
@@ -408,7 +408,7 @@ def test_a_session_that_is_archived_meanwhile_is_not_in_both_places(
             other = json.dumps(with_message()).encode()
             process.stdin.write(other + b"\n" + GOOD)
             process.stdin.close()
-            support.wait_until_something_is_blocked(connection)
+            wait_until_something_is_blocked(connection)
             archiving.commit()
             process.stdin = None
             told = support.refusal(support.finish(process))

@@ -18,7 +18,7 @@ import pytest
 from aria_db.database import Database
 from tests.cli import support
 from tests.cli.support import document, finish, lines, refusal, start
-from tests.support import new_session, places
+from tests.support import new_session, places, wait_until_something_is_blocked
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_interrupted_command_ends_without_a_word_and_without_effect(
     with psycopg.connect(url) as editing:
         editing.execute("SELECT FROM engine_chat_sessions FOR UPDATE")
         with start("archive", session_id, DATABASE_URL=url) as process:
-            support.wait_until_something_is_blocked(connection)
+            wait_until_something_is_blocked(connection)
             process.send_signal(number)
             done = finish(process)
 

@@ -19,7 +19,7 @@ from aria_db.cli import intervals
 from aria_db.database import Database
 from tests.cli import support
 from tests.cli.support import UNKNOWN, Cli, document, finish, lines, refusal
-from tests.support import new_session, places
+from tests.support import new_session, places, wait_until_something_is_blocked
 
 NOBODY_HOME = "postgresql://127.0.0.1:1/nowhere"
 LIVE, ARCHIVED, GONE = (1, 3, 0, 0), (0, 0, 1, 3), (0, 0, 0, 0)
@@ -212,7 +212,7 @@ def run_log_locked_after_a_batch(
     """Wait for the first batch; give while a later one is in the middle."""
     wait_for_state(connection, "batches", 1)
     with run_log_locked(database):
-        support.wait_until_something_is_blocked(connection)
+        wait_until_something_is_blocked(connection)
         yield
 
 

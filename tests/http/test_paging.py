@@ -1,4 +1,4 @@
-"""Pages of the lists: they join whatever the order, and long lists cost no more than short ones."""
+"""Pages of the lists: they join whatever the order, and long lists are not counted to the end."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ ARCHIVE = f"{SESSIONS}/archive"
 
 
 def pages(client: httpx.Client, path: str, **query: Any) -> Iterator[list[str]]:
-    """Follow the cursors from the first page to the last; give the titles or ids of each."""
+    """Follow the cursors from the first page to the last; give the ids of each."""
     cursor = None
     while True:
         page = client.get(path, params=query | ({"cursor": cursor} if cursor else {})).json()

@@ -1,7 +1,6 @@
 """What PostgreSQL says arrives as an exception of this package that tells what to do."""
 
 import asyncio
-import time
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +9,12 @@ import pytest
 from aria_db import errors
 from aria_db.session_manager import NativeSessionManager
 from tests.conftest import Connect
-from tests.support import new_session, places, set_for_database
+from tests.support import (
+    new_session,
+    places,
+    set_for_database,
+    wait_until_something_is_blocked,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -49,12 +53,12 @@ async def test_work_that_somebody_cancels_is_told_so_and_moves_nothing(
     locking.execute("SELECT FROM engine_chat_sessions FOR UPDATE")
 
     def cancel() -> None:
-        while not connection.execute(
+        wait_until_something_is_blocked(connection)
+        connection.execute(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
             " WHERE %s = ANY (pg_blocking_pids(pid))",
             (locking.info.backend_pid,),
-        ).fetchone():
-            time.sleep(0.01)
+        )
 
     with pytest.raises(errors.Canceled, match="due to user request"):
         await asyncio.gather(manager.archive_session(session_id), asyncio.to_thread(cancel))
