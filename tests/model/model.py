@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -338,7 +339,7 @@ class Model:
         return session_id in self.holds or self.is_conflict(session_id)
 
     def _old(self, prune: Prune) -> list[UUID]:
-        """Return what is due, and what waits: the soft-deleted first, then the oldest first."""
+        """Return what is due, and what waits: the oldest first, then the soft-deleted."""
         self._check_type(prune.session_type)
         decisive = {prune.session_type, ALL_TYPES} if prune.session_type else self.policies.keys()
         if prune.older_than is None and not self.policies.keys() & decisive:
@@ -349,7 +350,7 @@ class Model:
             if prune.session_type in {None, text(row["session_type"])}
             if self.is_soft_deleted(key) or self._late_for_prune(row, prune.older_than)
         ]
-        return sorted(due, key=self._prune_rank)
+        return sorted(due, key=partial(self._prune_rank, prune))
 
     def _check_type(self, session_type: str | None) -> None:
         rows = (*self.live.sessions.values(), *self.archive.sessions.values())
@@ -357,10 +358,11 @@ class Model:
         if session_type not in {None, *types, *(self.policies.keys() - {ALL_TYPES})}:
             raise Refused(INVALID)
 
-    def _prune_rank(self, session_id: UUID) -> tuple[bool, int]:
-        if self.is_soft_deleted(session_id):
-            return False, 0
-        return True, integer(self.live.sessions[session_id]["updated_at"])
+    def _prune_rank(self, prune: Prune, session_id: UUID) -> tuple[bool, bool, int]:
+        row = self.live.sessions[session_id]
+        updated_at = row["updated_at"]
+        is_young = not self._late_for_prune(row, prune.older_than)
+        return is_young, updated_at is None, 0 if updated_at is None else integer(updated_at)
 
     def _prunable(self, prune: Prune) -> list[UUID]:
         """Return what a prune takes, in its order."""
@@ -389,7 +391,7 @@ class Model:
     def prune_batch(self, prune: Prune) -> Answer:
         due = self._prunable(prune)
         gone = self.live.sessions.keys() - self.seen.live.sessions.keys()
-        _check_first(prune.batch_size, due, gone, self._prune_rank)
+        _check_first(prune.batch_size, due, gone, partial(self._prune_rank, prune))
         return _total(map(self._move_to_archive, gone))
 
     def prune(self, prune: Prune) -> Answer:

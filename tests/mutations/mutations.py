@@ -637,14 +637,10 @@ def _restore() -> Iterator[Mutation]:
     )
 
 
-_CANDIDATE_OF_AGE = """                            AND candidate.is_soft_deleted IS NOT TRUE
-                            AND NOT candidate.is_held"""
-
-
 def _prune() -> Iterator[Mutation]:
     name = "prune_sessions"
-    of_age = """                        LIMIT v_wanted - cardinality(v_portion_ids)
-                        FOR UPDATE SKIP LOCKED"""
+    of_age = """                LIMIT batch_size
+                FOR UPDATE SKIP LOCKED"""
     yield _fault(
         name,
         "waits for a session in use",
@@ -663,19 +659,13 @@ def _prune() -> Iterator[Mutation]:
         name,
         "picks what is held",
         (
-            """                        AND NOT candidate.is_held
-                        AND NOT candidate.is_conflicting
-                        AND candidate.id <> ALL(v_picked || v_refused)
-                    LIMIT v_wanted
-""",
-            """                        AND NOT candidate.is_conflicting
-                        AND candidate.id <> ALL(v_picked || v_refused)
-                    LIMIT v_wanted
-""",
-        ),
-        (
-            _CANDIDATE_OF_AGE,
-            "                            AND candidate.is_soft_deleted IS NOT TRUE",
+            """                    AND NOT candidate.is_held
+                    AND NOT candidate.is_conflicting
+                    AND candidate.id <> ALL(v_refused)
+                ORDER BY""",
+            """                    AND NOT candidate.is_conflicting
+                    AND candidate.id <> ALL(v_refused)
+                ORDER BY""",
         ),
         test="retention/test_prune.py::"
         "test_a_held_session_is_not_locked_while_others_are_pruned[active]",
@@ -683,31 +673,55 @@ def _prune() -> Iterator[Mutation]:
     yield _fault(
         name,
         "a batch may have any number of messages",
-        ("EXIT fill_batch WHEN v_messages_picked >= v_enough_messages", "EXIT WHEN FALSE"),
-        ("WHILE v_messages_picked < v_enough_messages LOOP", "LOOP"),
+        ("v_enough_messages CONSTANT bigint := 5000", "v_enough_messages CONSTANT bigint := 1e9"),
         test="retention/test_prune.py::"
         "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
     )
     yield _fault(
         name,
-        "a batch ends with the first portion",
-        ("EXIT fill_batch WHEN cardinality(v_picked) = batch_size;", "EXIT fill_batch;"),
-        test="retention/test_prune.py::test_a_batch_is_filled_beyond_what_is_looked_for_at_once",
+        "a batch that its messages have filled takes soft-deleted ones as well",
+        ("IF v_messages_picked < v_enough_messages THEN", "IF TRUE THEN"),
+        test="retention/test_prune.py::"
+        "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
     )
     yield _fault(
         name,
-        "a portion has more than the batch may",
-        ("least(batch_size - cardinality(v_picked), v_portion)", "v_portion"),
-        test="retention/test_prune.py::test_batches_take_the_soft_deleted_and_then_the_oldest_first",
+        "soft-deleted ones come beside a full batch",
+        ("LIMIT batch_size - cardinality(v_picked)", "LIMIT batch_size"),
+        test="retention/test_prune.py::"
+        "test_batches_take_the_oldest_first_and_then_the_soft_deleted",
+    )
+    yield _fault(
+        name,
+        "all that are due are looked at and locked before the first is taken",
+        (
+            """                LIMIT batch_size
+                FOR UPDATE SKIP LOCKED""",
+            """                OFFSET (SELECT count(*) * 0 FROM (
+                    SELECT FROM engine_chat_sessions FOR UPDATE SKIP LOCKED
+                ) AS locked)
+                LIMIT batch_size
+                FOR UPDATE SKIP LOCKED""",
+        ),
+        test="retention/test_prune.py::test_a_full_batch_locks_few_sessions_for_nothing",
+    )
+    yield _fault(
+        name,
+        "whole tables are read",
+        (
+            "SET enable_seqscan = 'off'\n",
+            "SET enable_indexscan = 'off'\nSET enable_bitmapscan = 'off'\n",
+        ),
+        test="retention/test_prune.py::test_a_prune_reads_no_table_from_end_to_end",
     )
     yield _fault(
         name,
         "newest first",
         (
-            "                    ORDER BY candidate.updated_at\n",
-            "                    ORDER BY candidate.updated_at DESC\n",
+            "                ORDER BY candidate.updated_at\n                LIMIT",
+            "                ORDER BY candidate.updated_at DESC\n                LIMIT",
         ),
-        test="retention/test_prune.py::test_batches_take_the_soft_deleted_and_then_the_oldest_first",
+        test="retention/test_prune.py::test_batches_take_the_oldest_first_and_then_the_soft_deleted",
     )
     yield _fault(
         name,

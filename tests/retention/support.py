@@ -136,6 +136,14 @@ def locked_sessions(observer: psycopg.Connection, table: str = "engine_chat_sess
     return {row for (row,) in rows} - {row for (row,) in free}
 
 
+def whole_reads(connection: psycopg.Connection) -> list[tuple[str, int]]:
+    """Return how often each of the tables, and of those beneath views, was read from end to end."""
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    return connection.execute(
+        "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname ~ 'chat' ORDER BY relid"
+    ).fetchall()
+
+
 def stop_in_view(connection: psycopg.Connection, view: str) -> None:
     """Make who reads the view wait for the advisory lock 1, in the middle of its statement.
 

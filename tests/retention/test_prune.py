@@ -26,6 +26,7 @@ from tests.retention.support import (
     set_policy,
     stop_in_view,
     where,
+    whole_reads,
 )
 from tests.support import new_session, places
 
@@ -139,17 +140,19 @@ def test_only_sessions_of_the_named_type_are_archived(connection: psycopg.Connec
     assert where(connection, others) == [LIVE] * 2
 
 
-def test_batches_take_the_soft_deleted_and_then_the_oldest_first(
+def test_batches_take_the_oldest_first_and_then_the_soft_deleted(
     connection: psycopg.Connection,
 ) -> None:
+    deleted = [new_session(connection, status="archived") for _ in range(2)]
     by_days = {days: session_of_age(connection, f"{days} days") for days in (50, 90, 40, 80, 60)}
     ids = [by_days[days] for days in sorted(by_days, reverse=True)]
-    deleted = new_session(connection, status="archived")
 
     assert prune(connection, batch_size=3) == Moved(3, 9)
-    assert where(connection, [deleted, *ids]) == [ARCHIVED] * 3 + [LIVE] * 3
-    assert [prune(connection, batch_size=2).sessions for _ in range(3)] == [2, 1, 0]
-    assert where(connection, ids) == [ARCHIVED] * 5
+    assert where(connection, ids) == [ARCHIVED] * 3 + [LIVE] * 2
+    assert prune(connection, batch_size=3) == Moved(3, 9)
+    assert sorted(where(connection, deleted)) == sorted([ARCHIVED, LIVE])
+    assert prune(connection, batch_size=3) == Moved(1, 3)
+    assert where(connection, [*ids, *deleted]) == [ARCHIVED] * 7
 
 
 def test_a_batch_locks_no_more_sessions_than_it_moves(
@@ -191,16 +194,31 @@ def test_a_batch_that_leaves_sessions_in_use_keeps_no_lock_on_others_than_it_mov
             assert locked_sessions(other) == {*ids[2:4]} | in_use_too
 
 
-def test_a_batch_is_filled_beyond_what_is_looked_for_at_once(
-    connection: psycopg.Connection,
+def test_a_full_batch_locks_few_sessions_for_nothing(
+    connection: psycopg.Connection, other: psycopg.Connection
 ) -> None:
+    session_of_age(connection, "9 years", 5000)
     connection.execute(
-        "INSERT INTO engine_chat_sessions (updated_at) SELECT now() - number * interval '1 year'"
-        " FROM generate_series(1, 300) AS number"
+        "INSERT INTO engine_chat_sessions (updated_at) SELECT now() - number * interval '1 day'"
+        " FROM generate_series(1001, 1300) AS number"
     )
 
-    assert prune(connection, batch_size=250) == Moved(250, 0)
-    assert prune(connection, batch_size=250) == Moved(50, 0)
+    with connection.transaction():
+        assert prune(connection) == Moved(1, 5000)
+        assert len(locked_sessions(other)) < 100
+
+
+def test_a_prune_reads_no_table_from_end_to_end(connection: psycopg.Connection) -> None:
+    """Planned while the archive is empty, and done when another prune has filled it."""
+    old_sessions(connection, 3)
+    new_session(connection, status="archived")
+    connection.execute("VACUUM ANALYZE")
+    before = whole_reads(connection)
+
+    while prune(connection, batch_size=2).sessions:
+        pass
+
+    assert whole_reads(connection) == before
 
 
 def test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000(
@@ -208,11 +226,13 @@ def test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000(
 ) -> None:
     sizes = [2000, 2000, 3000, 6000, 1, 4999]
     ids = [session_of_age(connection, f"{200 - n} days", size) for n, size in enumerate(sizes)]
+    new_session(connection, status="archived")
 
     assert prune(connection) == Moved(3, 7000)
     assert [places(connection, session_id)[0] for session_id in ids] == [0, 0, 0, 1, 1, 1]
     assert prune(connection) == Moved(1, 6000)
     assert prune(connection) == Moved(2, 5000)
+    assert prune(connection) == Moved(1, 3)
     assert prune(connection) == NOTHING
 
 
