@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=d
 Found = TypeVar("Found")
 
 
-def _manager(request: Request) -> NativeSessionManager:
+async def _manager(request: Request) -> NativeSessionManager:
     return cast(NativeSessionManager, request.state.manager)
 
 

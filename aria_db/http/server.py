@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import signal
@@ -65,6 +66,9 @@ def serve(
     app = create_app(database, token=token, limits=limits)
     server = _Server(uvicorn.Config(app, host=host, port=port, http=_Protocol))
     _wait_for(database, wait)
+    # What is imported by now stays: nothing that every garbage collection has to look at.
+    gc.collect()
+    gc.freeze()
     server.run()
 
 
