@@ -44,14 +44,14 @@ class Target:
 
     :param what: the figure in words.
     :param direction: on which side of the bound it should be.
-    :param bound: the bound.
+    :param bound: the bound; None for a price, which is only told.
     :param unit: such as ``ms``; empty for ratios.
     :param tolerance: by which part of the committed figure a later one may be worse.
     """
 
     what: str
     direction: Literal["at most", "at least"]
-    bound: float
+    bound: float | None
     unit: str = ""
     tolerance: float = 0.2
 
@@ -72,8 +72,10 @@ class Figure:
     high: float
 
     @property
-    def is_met(self) -> bool:
-        """Whether the value is what it should be."""
+    def is_met(self) -> bool | None:
+        """Whether the value is what it should be; None where there is no bound."""
+        if self.target.bound is None:
+            return None
         if self.target.direction == "at most":
             return self.value <= self.target.bound
         return self.value >= self.target.bound

@@ -26,6 +26,7 @@ RATES = {
     ),
     "limit": Target("messages a second, against the limit in one statement", "at least", 0.85),
 }
+TWO_AGAINST_TICKET = Target("messages a second of two at once, against the ticket", "at least", 3)
 LONGEST = Target("p99 of a transaction's time", "at most", 150, "ms", tolerance=1)
 PARALLEL = {
     "two at once": Target("messages a second of two prunes at once, against one", "at least", 1.5),
@@ -108,6 +109,7 @@ async def run(setting: Setting) -> Result:
         },
         [
             *(ratio(target, rates[ONE], rates[of]) for of, target in RATES.items()),
+            ratio(TWO_AGAINST_TICKET, rates["two at once"], rates["ticket"]),
             Figure(LONGEST, p99(longest), min(longest), max(longest)),
             *(ratio(target, rates[of], rates[ONE]) for of, target in PARALLEL.items()),
         ],

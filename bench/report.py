@@ -18,6 +18,8 @@ from bench.measure import QUANTILES, Figure, Result, Setting
 
 Results = dict[str, dict[str, Any]]
 
+MARKS = {True: "met", False: "**missed**", None: "a price"}
+
 
 def machine() -> str:
     """Describe the machine in words."""
@@ -90,10 +92,9 @@ def describe(result: Result) -> list[str]:
     ]
     for figure in result.figures:
         target = figure.target
-        mark = "met" if figure.is_met else "MISSED"
         lines.append(
-            f"  {mark}: {target.what}: {figure.value:.2f} {target.unit}"
-            f" [{figure.low:.2f} to {figure.high:.2f}], {target.direction} {target.bound:g}"
+            f"  {MARKS[figure.is_met]}: {target.what}: {figure.value:.2f} {target.unit}"
+            f" [{figure.low:.2f} to {figure.high:.2f}] {_bound(_figure(figure))}"
         )
     return lines
 
@@ -116,7 +117,7 @@ def write_table(directory: Path) -> None:
             lines.append(
                 f"| {figure['what']} | {_bound(figure)}"
                 f" | {figure['value']:.2f} | {figure['low']:.2f} to {figure['high']:.2f}"
-                f" | {'met' if figure['is_met'] else '**missed**'} |"
+                f" | {MARKS[figure['is_met']]} |"
             )
     for name, result in results.items():
         lines += [
@@ -205,7 +206,12 @@ def _plot_figures(path: Path, results: Results) -> None:
     """Draw how far each figure is on the good side of its bound."""
     import matplotlib.pyplot as plt
 
-    figures = [figure for result in results.values() for figure in result["figures"]]
+    figures = [
+        figure
+        for result in results.values()
+        for figure in result["figures"]
+        if figure["bound"] is not None
+    ]
     chart, axes = plt.subplots(layout="constrained", figsize=(10, 0.45 * len(figures) + 1))
     for place, figure in enumerate(reversed(figures)):
         margins = [_margin(figure, figure[end]) for end in ("low", "value", "high")]
@@ -235,7 +241,9 @@ def _logarithmic(axes: Any) -> None:
 
 
 def _bound(figure: Mapping[str, Any]) -> str:
-    """Return the bound of a figure in words."""
+    """Return the bound of a figure in words; an empty text where it has none."""
+    if figure["bound"] is None:
+        return ""
     return f"{figure['direction']} {figure['bound']:g} {figure['unit']}".rstrip()
 
 
