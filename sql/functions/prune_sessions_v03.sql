@@ -6,13 +6,15 @@
 -- when nothing is left that can be moved now.
 --
 -- How long a batch takes, and holds its locks, is a matter of its messages: it ends with the
--- session that brings them to 5,000, also before there are batch_size sessions.
+-- session that brings them to 5,000, also before there are batch_size sessions. They are as
+-- many as message_count says, which the application keeps; counted where it says nothing.
 --
 -- It never waits for a session in use, and never fails because of one: a session whose
 -- row is locked is skipped, and where a message is (for longer than lock_timeout), or a
 -- constraint forbids the move, the batch is done again one by one without that session.
--- A session that is held, or is in the archive as well, is not picked. All of them are
--- for a later run. If that leaves nothing of a batch, the next sessions are picked.
+-- A session that is held, or is in the archive as well, is not picked; one that came to
+-- be so while the rows were being locked is such a constraint. All of them are for a
+-- later run. If that leaves nothing of a batch, the next sessions are picked.
 --
 -- FOR UPDATE looks at the newest version of a row that changed under it: a session
 -- that became active since the statement began is not picked.
@@ -69,8 +71,13 @@ BEGIN
                 SELECT
                     candidate.id,
                     (
-                        SELECT count(*) FROM engine_chat_messages AS live_message
-                        WHERE live_message.session_id = candidate.id
+                        SELECT
+                            CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
+                                SELECT count(*) FROM engine_chat_messages AS live_message
+                                WHERE live_message.session_id = live.id
+                            ) END
+                        FROM engine_chat_sessions AS live
+                        WHERE live.id = candidate.id
                     )
                 FROM engine_archive_candidate AS candidate
                 WHERE
@@ -95,8 +102,13 @@ BEGIN
                     SELECT
                         candidate.id,
                         (
-                            SELECT count(*) FROM engine_chat_messages AS live_message
-                            WHERE live_message.session_id = candidate.id
+                            SELECT
+                                CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
+                                    SELECT count(*) FROM engine_chat_messages AS live_message
+                                    WHERE live_message.session_id = live.id
+                                ) END
+                            FROM engine_chat_sessions AS live
+                            WHERE live.id = candidate.id
                         )
                     FROM engine_archive_candidate AS candidate
                     WHERE
@@ -115,15 +127,6 @@ BEGIN
                 END LOOP;
             END IF;
             EXIT pick WHEN v_picked = '{}';
-
-            -- A hold that was placed while the rows were being locked is visible from
-            -- here on, and no other can be placed any more.
-            v_refused := v_refused || ARRAY(
-                SELECT candidate.id
-                FROM engine_archive_candidate AS candidate
-                WHERE candidate.id = ANY(v_picked) AND (candidate.is_held OR candidate.is_conflicting)
-            );
-            v_picked := ARRAY(SELECT unnest(v_picked) EXCEPT SELECT unnest(v_refused));
 
             BEGIN
                 SELECT count(*), coalesce(sum(archived.message_count), 0) INTO sessions, messages

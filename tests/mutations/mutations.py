@@ -641,6 +641,7 @@ def _prune() -> Iterator[Mutation]:
     name = "prune_sessions"
     of_age = """                LIMIT batch_size
                 FOR UPDATE SKIP LOCKED"""
+    hint = "\n                            CASE WHEN live.message_count > 0 THEN"
     yield _fault(
         name,
         "waits for a session in use",
@@ -676,6 +677,20 @@ def _prune() -> Iterator[Mutation]:
         ("v_enough_messages CONSTANT bigint := 5000", "v_enough_messages CONSTANT bigint := 1e9"),
         test="retention/test_prune.py::"
         "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
+    )
+    yield _fault(
+        name,
+        "an application that counts no messages is believed",
+        (hint, hint.replace("live.message_count > 0", "live.message_count >= 0")),
+        test="retention/test_prune.py::"
+        "test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000",
+    )
+    yield _fault(
+        name,
+        "what the application counts is not believed",
+        (hint, hint.replace("live.message_count > 0", "FALSE")),
+        test="retention/test_prune.py::"
+        "test_a_batch_goes_by_the_messages_that_the_application_counts",
     )
     yield _fault(
         name,

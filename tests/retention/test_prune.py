@@ -236,6 +236,15 @@ def test_a_batch_ends_with_the_session_that_brings_its_messages_to_5000(
     assert prune(connection) == NOTHING
 
 
+def test_a_batch_goes_by_the_messages_that_the_application_counts(
+    connection: psycopg.Connection,
+) -> None:
+    old_sessions(connection, 3, message_count=2500)
+
+    assert prune(connection) == Moved(2, 6)
+    assert prune(connection) == Moved(1, 3)
+
+
 # What is in use
 
 
