@@ -22,7 +22,7 @@ TITLE = "A message's insert by four writers while a prune runs"
 WRITERS = 4
 
 DEFAULT = Limits()
-GENTLE = Limits(batch_size=20, sleep=timedelta(milliseconds=200))
+GENTLE = Limits(batch_size=5, sleep=timedelta(seconds=1))
 
 WITHOUT, BESIDE, BESIDE_GENTLE = "no prune", "prune, default", "prune, gentle"
 BESIDE_DEFAULT = Target("p99 with the default settings, against no prune", "at most", 2, "", 0.5)
