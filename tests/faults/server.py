@@ -22,6 +22,10 @@ _UNLIMITED = "-cstatement_timeout=0 -clock_timeout=0"
 
 _RECONNECT_SECONDS = 0.05
 
+# PostgreSQL 18's startup process was seen to hang where it failed to extend a table during
+# recovery, with the disk full. Whoever runs the server kills it then, and starts it anew.
+_STUCK_SECONDS = 30
+
 
 class Server:
     """An embedded PostgreSQL with the newest revision, and a connection to watch it.
@@ -41,6 +45,7 @@ class Server:
         with self.database.engine(poolclass=NullPool).connect() as connection:
             migrate.upgrade(connection)
         self._watch = self.connect()
+        self._lost_at: float | None = None
         for setting in ("fsync", "full_page_writes", "restart_after_crash", "synchronous_commit"):
             assert self.execute(f"SHOW {setting}") == ("on",)
         self.execute("CREATE EXTENSION amcheck")
@@ -86,11 +91,20 @@ class Server:
     def reconnect(self) -> bool:
         """Try to reach the lost server; start it if nothing is left of it."""
         time.sleep(_RECONNECT_SECONDS)  # each attempt costs the recovering server a process
+        self._lost_at = self._lost_at or time.monotonic()
         if not self.processes():
             self._handles.append(embedded.start(self._data))
+        elif time.monotonic() > self._lost_at + _STUCK_SECONDS:
+            for pid in self.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._lost_at = None
         with suppress(psycopg.OperationalError):
             self._watch = self.connect()
-        return not self.is_lost()
+        if self.is_lost():
+            return False
+        self._lost_at = None
+        return True
 
     def kill(self) -> None:
         """End the postmaster, and nothing else, by ``kill -9``."""
