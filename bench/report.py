@@ -18,7 +18,7 @@ from bench.measure import QUANTILES, Figure, Result, Setting
 
 Results = dict[str, dict[str, Any]]
 
-MARKS = {True: "met", False: "**missed**", None: "a price"}
+MARKS = {True: "met", False: "missed", None: "a price"}
 
 
 def machine() -> str:
@@ -117,7 +117,7 @@ def write_table(directory: Path) -> None:
             lines.append(
                 f"| {figure['what']} | {_bound(figure)}"
                 f" | {figure['value']:.2f} | {figure['low']:.2f} to {figure['high']:.2f}"
-                f" | {MARKS[figure['is_met']]} |"
+                f" | {'**missed**' if figure['is_met'] is False else MARKS[figure['is_met']]} |"
             )
     for name, result in results.items():
         lines += [

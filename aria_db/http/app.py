@@ -212,7 +212,7 @@ def _engine(database: Database, limits: Limits) -> AsyncEngine:
     return engine
 
 
-def _check_open(_: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+def _check_open(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
     """Let the pool make new connections if the server has closed this one.
 
     Without asking the server, as pool_pre_ping does: a round trip for every request.

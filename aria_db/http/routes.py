@@ -26,6 +26,7 @@ router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=d
 Found = TypeVar("Found")
 
 
+# async, although it waits for nothing: FastAPI would run it in a thread.
 async def _manager(request: Request) -> NativeSessionManager:
     return cast(NativeSessionManager, request.state.manager)
 

@@ -89,7 +89,7 @@ class Server:
         return self._watch.closed
 
     def reconnect(self) -> bool:
-        """Try to reach the lost server; start it if nothing is left of it."""
+        """Try to reach the lost server; start it if nothing is left of it, kill it if it hangs."""
         time.sleep(_RECONNECT_SECONDS)  # each attempt costs the recovering server a process
         self._lost_at = self._lost_at or time.monotonic()
         if not self.processes():

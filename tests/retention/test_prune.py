@@ -209,7 +209,7 @@ def test_a_full_batch_locks_few_sessions_for_nothing(
 
 
 def test_a_prune_reads_no_table_from_end_to_end(connection: psycopg.Connection) -> None:
-    """Planned while the archive is empty, and done when another prune has filled it."""
+    """Also of the archive, which was empty when the prune was planned."""
     old_sessions(connection, 3)
     new_session(connection, status="archived")
     connection.execute("VACUUM ANALYZE")
