@@ -17,8 +17,7 @@ from aria_db import functions
 from aria_db.models import EngineSessionConflict
 from aria_db.transactions import Transactions
 
-Destination = Literal["live", "archive"]
-SessionRow = Literal["live", "archived"]
+Place = Literal["live", "archive"]
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,17 @@ class Difference:
     """Something that is not the same in both places of a session.
 
     :param message_id: the message; None for the session's own row.
-    :param difference: ``only live``, ``only archived`` or ``different``.
+    :param difference: ``only live``, ``only archive`` or ``different``.
     :param column_name: the column that differs; None if the row is in one place only.
     :param live_value: the live value as text, or the live row as JSON.
-    :param archived_value: the archived value as text, or the archived row as JSON.
+    :param archive_value: the archived value as text, or the archived row as JSON.
     """
 
     message_id: UUID | None
     difference: str
     column_name: str | None
     live_value: str | None
-    archived_value: str | None
+    archive_value: str | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Conflicts(Transactions):
             return [Difference(*row) for row in rows]
 
     async def resolve_conflict(
-        self, session_id: UUID, destination: Destination, session_row: SessionRow | None = None
+        self, session_id: UUID, destination: Place, keep: Place | None = None
     ) -> Resolved | None:
         """Merge a session that is in both places into one. Safe to repeat.
 
@@ -90,15 +89,15 @@ class Conflicts(Transactions):
 
         :param session_id: the session.
         :param destination: where it and all its messages are to be.
-        :param session_row: which row of the session stays if the two differ. The other is
-            kept in the table ``engine_conflict_resolution``.
+        :param keep: which row of the session to keep if the two differ. The other one goes to
+            the table ``engine_conflict_resolution``.
         :return: what was done; None if there is no such session.
         :raises aria_db.errors.SessionConflict: a message differs, or the session's row does
-            and ``session_row`` is None; nothing was changed.
+            and ``keep`` is None; nothing was changed.
         :raises aria_db.errors.SessionHeld: the session is on hold, and was to be archived.
         :raises aria_db.errors.InvalidArgument: the session is in the other place alone.
         :raises aria_db.errors.ColumnDrift: a column would be lost.
         """
-        statement = functions.resolve_session_conflict(session_id, destination, session_row)
+        statement = functions.resolve_session_conflict(session_id, destination, keep)
         rows = await self._call(statement)
         return Resolved(*rows[0]) if rows else None

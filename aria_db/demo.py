@@ -318,7 +318,9 @@ def api(database: Database) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "aria_db", "serve", "--port", str(port)]
     variables = environment(database)
-    variables.pop("ARIA_API_TOKEN", None)
+    # The demo sends no token.
+    for name in ("ARIA_DB_TOKEN", "ARIA_API_TOKEN"):
+        variables.pop(name, None)
     with subprocess.Popen(
         command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

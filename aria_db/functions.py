@@ -8,8 +8,11 @@ Each function returns a statement that works in a ``Session`` and in an
     if archived is None:
         print("no such session")
 
-What the functions promise and which errors they raise stands at the top of their
-files in ``sql/functions/``; :mod:`aria_db.errors` has an exception for each error.
+The files in ``sql/`` say at their top what each function promises and which errors it raises;
+:mod:`aria_db.errors` has an exception for each error.
+
+``actor`` is who is on record for the change; None for the setting ``aria_db.actor``, or else
+the database role. ``run_id`` names the open run that the call is a batch of.
 """
 
 from __future__ import annotations
@@ -52,11 +55,19 @@ _RESTORED: tuple[ColumnClause[Any], ...] = (
     column("restored_at", _TIMESTAMP),
     column("message_count", BigInteger()),
     column("newly_restored", Boolean()),
+    column("due_from", _TIMESTAMP),
 )
-_MOVED: tuple[ColumnClause[Any], ...] = (
+_DELETED: tuple[ColumnClause[Any], ...] = (
+    column("id", Uuid()),
+    column("deleted_at", _TIMESTAMP),
+    column("message_count", BigInteger()),
+)
+_PRUNED: tuple[ColumnClause[Any], ...] = (
     column("sessions", BigInteger()),
     column("messages", BigInteger()),
+    column("left_behind", BigInteger()),
 )
+_PURGED: tuple[ColumnClause[Any], ...] = _PRUNED[:2]
 _PRUNABLE: tuple[ColumnClause[Any], ...] = (
     column("of_type", String()),
     column("sessions", BigInteger()),
@@ -75,7 +86,7 @@ _DIFFERENCE: tuple[ColumnClause[Any], ...] = (
     column("difference", String()),
     column("column_name", String()),
     column("live_value", String()),
-    column("archived_value", String()),
+    column("archive_value", String()),
 )
 _RESOLVED: tuple[ColumnClause[Any], ...] = (
     column("id", Uuid()),
@@ -108,48 +119,118 @@ def _rows(call: Function[Any], columns: tuple[ColumnClause[Any], ...]) -> Select
 
 def archive_session(
     session_id: UUID | BindParameter[UUID],
+    actor: str | BindParameter[str] | None = None,
 ) -> Select[UUID, datetime, int, bool]:
     """Archive one session with all its messages.
 
     :param session_id: the session; or a parameter, for a statement that is built once.
+    :param actor: who is on record for it; or a parameter.
     :return: a statement that gives 0 or 1 row ``(id, archived_at, message_count,
         newly_archived)``: none if there is no such session; with ``newly_archived``
         false and the first ``archived_at`` if it was archived before.
         ``message_count`` counts its messages in the archive.
     :raises aria_db.errors.SessionConflict: when executed: it is live and archived,
         with different rows.
+    :raises aria_db.errors.SessionHeld: when executed: it is on hold.
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
     """
     if not isinstance(session_id, BindParameter):
         session_id = literal(session_id, Uuid())
-    return _rows(func.archive_session(session_id), _ARCHIVED)
+    if not isinstance(actor, BindParameter):
+        actor = literal(actor, Text())
+    return _rows(func.archive_session(session_id, actor), _ARCHIVED)
 
 
-def archive_sessions(session_ids: Iterable[UUID]) -> Select[UUID, datetime, int, bool]:
+def archive_sessions(
+    session_ids: Iterable[UUID], run_id: int | None = None, actor: str | None = None
+) -> Select[UUID, datetime, int, bool]:
     """Archive several sessions with all their messages: all of them, or none.
 
     :param session_ids: the sessions.
+    :param run_id: an open run of the kind ``archive`` or ``prune``; None for no run.
+    :param actor: who is on record for it.
     :return: a statement that gives a row as :func:`archive_session` does for each
         session that exists, in no particular order.
     :raises aria_db.errors.SessionConflict: when executed, as :func:`archive_session`.
+    :raises aria_db.errors.SessionHeld: when executed, as :func:`archive_session`.
     :raises aria_db.errors.ColumnDrift: when executed, as :func:`archive_session`.
     """
-    ids = literal(list(session_ids), ARRAY(Uuid()))
-    return _rows(func.archive_sessions(ids), _ARCHIVED)
+    return _rows(func.archive_sessions(*_several(session_ids, run_id, actor)), _ARCHIVED)
 
 
-def restore_session(session_id: UUID) -> Select[UUID, datetime | None, int, bool]:
+def restore_session(
+    session_id: UUID, actor: str | None = None
+) -> Select[UUID, datetime | None, int, bool, datetime | None]:
     """Bring an archived session and all its messages back.
 
     :param session_id: the session.
+    :param actor: who is on record for it.
     :return: a statement that gives 0 or 1 row ``(id, restored_at, message_count,
-        newly_restored)``: none if there is no such session; with ``newly_restored``
-        false and ``restored_at`` None if it was live already.
+        newly_restored, due_from)``: none if there is no such session; with
+        ``newly_restored`` false and ``restored_at`` None if it was live already.
+        ``due_from`` is when the prune may archive it again; None for never.
     :raises aria_db.errors.SessionConflict: when executed: its id, or the id of one
         of its messages, is live.
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
     """
-    return _rows(func.restore_session(literal(session_id, Uuid())), _RESTORED)
+    call = func.restore_session(literal(session_id, Uuid()), literal(actor, Text()))
+    return _rows(call, _RESTORED)
+
+
+def restore_sessions(
+    session_ids: Iterable[UUID], run_id: int | None = None, actor: str | None = None
+) -> Select[UUID, datetime | None, int, bool, datetime | None]:
+    """Bring several archived sessions back with all their messages: all of them, or none.
+
+    :param session_ids: the sessions.
+    :param run_id: an open run of the kind ``restore`` or ``undo``; None for no run.
+    :param actor: who is on record for it.
+    :return: a statement that gives a row as :func:`restore_session` does for each
+        session that exists, in no particular order.
+    :raises aria_db.errors.SessionConflict: when executed, as :func:`restore_session`.
+    :raises aria_db.errors.ColumnDrift: when executed, as :func:`restore_session`.
+    """
+    return _rows(func.restore_sessions(*_several(session_ids, run_id, actor)), _RESTORED)
+
+
+def _several(
+    session_ids: Iterable[UUID], run_id: int | None, actor: str | None
+) -> tuple[BindParameter[Any], ...]:
+    """Return the arguments of the functions that move several sessions."""
+    return (
+        literal(list(session_ids), ARRAY(Uuid())),
+        literal(run_id, BigInteger()),
+        literal(actor, Text()),
+    )
+
+
+def delete_chat_session(session_id: UUID, actor: str | None = None) -> Select[UUID, datetime, int]:
+    """Delete a live session and its messages for good. The archive is not touched.
+
+    :param session_id: the session.
+    :param actor: who is on record for it.
+    :return: a statement that gives 0 or 1 row ``(id, deleted_at, message_count)``: none if
+        there is no such live session.
+    :raises aria_db.errors.SessionHeld: when executed: it is on hold.
+    """
+    call = func.delete_chat_session(literal(session_id, Uuid()), literal(actor, Text()))
+    return _rows(call, _DELETED)
+
+
+def delete_archived_session(
+    session_id: UUID, actor: str | None = None
+) -> Select[UUID, datetime, int]:
+    """Delete an archived session and its messages for good.
+
+    :param session_id: the session.
+    :param actor: who is on record for it.
+    :return: a statement that gives 0 or 1 row ``(id, deleted_at, message_count)``: none if
+        there is no such archived session.
+    :raises aria_db.errors.SessionHeld: when executed: it is on hold.
+    :raises aria_db.errors.SessionConflict: when executed: it is live as well.
+    """
+    call = func.delete_archived_session(literal(session_id, Uuid()), literal(actor, Text()))
+    return _rows(call, _DELETED)
 
 
 def archive_column_drift() -> Select[str, str, str]:
@@ -162,8 +243,12 @@ def archive_column_drift() -> Select[str, str, str]:
 
 
 def prune_sessions(
-    older_than: timedelta | None = None, session_type: str | None = None, batch_size: int = 500
-) -> Select[int, int]:
+    older_than: timedelta | None = None,
+    session_type: str | None = None,
+    batch_size: int = 500,
+    run_id: int | None = None,
+    actor: str | None = None,
+) -> Select[int, int, int]:
     """Archive one batch of sessions that are soft-deleted or old, oldest first.
 
     Sessions in use, held, or in the archive as well are left for a later run.
@@ -172,8 +257,11 @@ def prune_sessions(
         the session's type says.
     :param session_type: only sessions of this type; None for all.
     :param batch_size: how many sessions at most.
-    :return: a statement that gives 1 row ``(sessions, messages)``, how many were moved;
-        0 when nothing is left that can be moved now.
+    :param run_id: an open run of the kind ``prune``; None for no run.
+    :param actor: who is on record for it.
+    :return: a statement that gives 1 row ``(sessions, messages, left_behind)``: how many
+        were moved, 0 when nothing is left that can be moved now; and how many sessions
+        could not be moved, which :class:`aria_db.models.EngineArchiveLeft` lists.
     :raises aria_db.errors.InvalidArgument: when executed: an argument is out of range, the
         type is unknown, or no policy says an age.
     """
@@ -181,8 +269,10 @@ def prune_sessions(
         literal(older_than, Interval()),
         literal(session_type, Text()),
         literal(batch_size, Integer()),
+        literal(run_id, BigInteger()),
+        literal(actor, Text()),
     )
-    return _rows(call, _MOVED)
+    return _rows(call, _PRUNED)
 
 
 def count_prunable_sessions(
@@ -203,67 +293,78 @@ def count_prunable_sessions(
     return _rows(call, _PRUNABLE)
 
 
-def purge_archive(session_type: str | None = None, batch_size: int = 500) -> Select[int, int]:
+def purge_archive(
+    session_type: str | None = None,
+    batch_size: int = 500,
+    run_id: int | None = None,
+    actor: str | None = None,
+) -> Select[int, int]:
     """Delete for good one batch of archived sessions that their policy no longer keeps.
 
     :param session_type: only sessions of this type; None for all.
     :param batch_size: how many sessions at most.
+    :param run_id: an open run of the kind ``purge``; None for no run.
+    :param actor: who is on record for it.
     :return: a statement that gives 1 row ``(sessions, messages)``, how many were deleted.
     :raises aria_db.errors.InvalidArgument: when executed: the batch size is below 1, or
         the type is unknown.
     """
-    call = func.purge_archive(literal(session_type, Text()), literal(batch_size, Integer()))
-    return _rows(call, _MOVED)
+    call = func.purge_archive(
+        literal(session_type, Text()),
+        literal(batch_size, Integer()),
+        literal(run_id, BigInteger()),
+        literal(actor, Text()),
+    )
+    return _rows(call, _PURGED)
 
 
-def place_hold(session_id: UUID, reason: str) -> Select[UUID, str, str, datetime]:
+def place_hold(
+    session_id: UUID, reason: str, actor: str | None = None
+) -> Select[UUID, str, str, datetime]:
     """Keep a session, live or archived, from being archived, pruned, purged or deleted.
 
     :param session_id: the session.
     :param reason: why; replaces the reason of a hold that is there.
+    :param actor: who is on record for it.
     :return: a statement that gives 0 or 1 row ``(id, hold_reason, placed_by, placed_at)``:
         none if there is no such session.
     :raises aria_db.errors.InvalidArgument: when executed: the reason is empty.
     """
-    return _rows(func.place_hold(literal(session_id, Uuid()), literal(reason, Text())), _HOLD)
+    call = func.place_hold(
+        literal(session_id, Uuid()), literal(reason, Text()), literal(actor, Text())
+    )
+    return _rows(call, _HOLD)
 
 
-def release_hold(session_id: UUID) -> Select[bool]:
+def release_hold(session_id: UUID, actor: str | None = None) -> Select[bool]:
     """End the hold on a session.
 
     :param session_id: the session.
+    :param actor: who is on record for it.
     :return: a statement that gives whether there was one.
     """
-    return select(func.release_hold(literal(session_id, Uuid()), type_=Boolean()))
-
-
-def begin_archive_run(kind: str, arguments: dict[str, Any]) -> Select[int]:
-    """Open a row of the run log. Commit before the first batch.
-
-    :param kind: ``prune`` or ``purge``.
-    :param arguments: what the run was asked for.
-    :return: a statement that gives the run's id.
-    """
-    call = func.begin_archive_run(
-        literal(kind, Text()), literal(arguments, JSONB()), type_=BigInteger()
-    )
+    call = func.release_hold(literal(session_id, Uuid()), literal(actor, Text()), type_=Boolean())
     return select(call)
 
 
-def record_archive_batch(run_id: int, sessions: int, messages: int) -> Select[Any]:
-    """Add a batch to its run, in the batch's transaction.
+def begin_archive_run(
+    kind: str, arguments: dict[str, Any], actor: str | None = None
+) -> Select[int]:
+    """Open a row of the run log. Commit before the first batch.
 
-    :param run_id: what :func:`begin_archive_run` gave.
-    :param sessions: how many the batch moved or deleted.
-    :param messages: how many the batch moved or deleted.
+    :param kind: ``prune``, ``purge``, ``archive``, ``restore``, ``undo`` or ``empty``.
+    :param arguments: what the run was asked for.
+    :param actor: who is on record for it.
+    :return: a statement that gives the run's id, for the ``run_id`` of its batches.
+    :raises aria_db.errors.InvalidArgument: when executed: there is no such kind.
     """
-    return select(
-        func.record_archive_batch(
-            literal(run_id, BigInteger()),
-            literal(sessions, BigInteger()),
-            literal(messages, BigInteger()),
-        )
+    call = func.begin_archive_run(
+        literal(kind, Text()),
+        literal(arguments, JSONB()),
+        literal(actor, Text()),
+        type_=BigInteger(),
     )
+    return select(call)
 
 
 def finish_archive_run(run_id: int, stop_reason: str, error: str | None = None) -> Select[Any]:
@@ -288,8 +389,8 @@ def session_conflict_differences(
 
     :param session_id: the session.
     :return: a statement that gives a row ``(message_id, difference, column_name, live_value,
-        archived_value)`` for each column that differs, ``message_id`` None for those of the
-        session's own row; and for each row that is ``only live`` or ``only archived``, with
+        archive_value)`` for each column that differs, ``message_id`` None for those of the
+        session's own row; and for each row that is ``only live`` or ``only archive``, with
         ``column_name`` None and the row as JSON. No row if the session is not in both
         places, or all is equal.
     :raises aria_db.errors.ColumnDrift: when executed: the tables have not the same columns.
@@ -298,19 +399,20 @@ def session_conflict_differences(
 
 
 def resolve_session_conflict(
-    session_id: UUID, destination: str, session_row: str | None = None
+    session_id: UUID, destination: str, keep: str | None = None, actor: str | None = None
 ) -> Select[UUID, str, int, bool]:
     """Merge a session that is in both places into one.
 
     :param session_id: the session.
     :param destination: ``live`` or ``archive``: where it and all its messages are to be.
-    :param session_row: ``live`` or ``archived``: which row of the session stays if the two
-        differ. The other is kept in :class:`aria_db.models.EngineConflictResolution`.
+    :param keep: ``live`` or ``archive``: which row of the session to keep if the two differ.
+        The other one goes to :class:`aria_db.models.EngineConflictResolution`.
+    :param actor: who is on record for it.
     :return: a statement that gives 0 or 1 row ``(id, place, message_count,
         newly_resolved)``: none if there is no such session; with ``newly_resolved`` false
         if it was in that place alone already.
     :raises aria_db.errors.SessionConflict: when executed: a message differs, or the session's
-        row does and ``session_row`` is None.
+        row does and ``keep`` is None.
     :raises aria_db.errors.SessionHeld: when executed: the session is on hold, and was to be
         archived.
     :raises aria_db.errors.InvalidArgument: when executed: an argument is out of range, or the
@@ -318,7 +420,10 @@ def resolve_session_conflict(
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
     """
     call = func.resolve_session_conflict(
-        literal(session_id, Uuid()), literal(destination, Text()), literal(session_row, Text())
+        literal(session_id, Uuid()),
+        literal(destination, Text()),
+        literal(keep, Text()),
+        literal(actor, Text()),
     )
     return _rows(call, _RESOLVED)
 

@@ -55,7 +55,7 @@ class Lists(Transactions):
         sort: SortKey = "updated_at",
         descending: bool = True,
     ) -> Page[EngineChatSessionList]:
-        """List live sessions; those that the old endpoint soft-deleted are not shown.
+        """List live sessions; those that the application soft-deleted are not shown.
 
         PostgreSQL reads what an ``offset`` passes over, and nothing before a ``cursor``.
         And what comes or goes meanwhile does not move the pages after a cursor.

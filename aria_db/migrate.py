@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from aria_db import resources
 from aria_db.database import DEFAULT_SCHEMA, quoted
@@ -24,6 +25,9 @@ VERSION_TABLE = "aria_db_version"
 
 # What `-x adopt=` says to create tables although the database has some elsewhere.
 ADOPT_NONE = "none"
+
+# Versions before 0.1.0 called their revisions 0001 to 0010. No release did.
+UNRELEASED = frozenset(f"{number:04}" for number in range(1, 11))
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Status:
     current: str | None
     newest: str
     is_ahead: bool
+
+    @property
+    def is_unreleased(self) -> bool:
+        """Whether a version before 0.1.0 installed what is there, which cannot be upgraded."""
+        return self.current in UNRELEASED
 
     @property
     def is_newest(self) -> bool:
@@ -218,4 +227,21 @@ def status(connection: sa.Connection, schema: str | None = None) -> Status:
         raise RuntimeError(f"{resources.MIGRATIONS} holds no revision: the installation is broken")
     current = context.get_current_revision()
     known = {script.revision for script in scripts.walk_revisions()}
-    return Status(current, newest, is_ahead=current is not None and current not in known)
+    is_ahead = current is not None and current not in known | UNRELEASED
+    return Status(current, newest, is_ahead)
+
+
+def refuse_unreleased(heads: Iterable[str]) -> None:
+    """Raise an error for a database that a version before 0.1.0 installed.
+
+    :param heads: the revisions that the database is at.
+    :raises alembic.util.CommandError: it is at one of the revisions that no release had.
+    """
+    for revision in heads:
+        if revision in UNRELEASED:
+            raise CommandError(
+                f"the database is at revision {revision} of an unreleased version of aria-db, "
+                "which this version cannot upgrade. Nothing was changed. With the version that "
+                "installed it, restore the archived sessions and downgrade to base; then upgrade "
+                "with this one."
+            )

@@ -193,13 +193,42 @@ class EngineConflictResolution(Base):
     resolved_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
+class EngineArchiveEvent(Base):
+    """An event of the journal. Written by the functions, in the transaction of the deed."""
+
+    __tablename__ = "engine_archive_event"
+
+    session_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    event: Mapped[str]
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    role: Mapped[str]
+    run_id: Mapped[int | None] = mapped_column(BigInteger)
+    message_count: Mapped[int | None] = mapped_column(BigInteger)
+    detail: Mapped[dict[str, Any] | None]
+
+
+class EngineArchiveLeft(Base):
+    """A session that the last prune had to leave. Written by the prune and by the moves."""
+
+    __tablename__ = "engine_archive_left"
+
+    session_id: Mapped[UUID] = mapped_column(primary_key=True)
+    run_id: Mapped[int | None] = mapped_column(BigInteger)
+    sqlstate: Mapped[str]
+    message: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
 class RunColumns:
-    """The columns of a run of the prune or the purge."""
+    """The columns of a bulk run."""
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     kind: Mapped[str]
     arguments: Mapped[dict[str, Any]]
     started_by: Mapped[str] = mapped_column(server_default=func.session_user())
+    role: Mapped[str] = mapped_column(server_default=func.session_user())
     started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     last_batch_at: Mapped[datetime | None]
     batches: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
@@ -233,9 +262,11 @@ class EngineArchiveHealth(ViewBase):
 
     figure: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
-    reading: Mapped[str]
+    value: Mapped[Decimal | None] = mapped_column(Numeric())
+    unit: Mapped[str]
     is_ok: Mapped[bool]
-    remedy: Mapped[str]
+    reading: Mapped[str]
+    remedy: Mapped[str | None]
 
 
 class EngineSessionConflict(ViewBase):
@@ -246,15 +277,15 @@ class EngineSessionConflict(ViewBase):
     session_id: Mapped[UUID] = mapped_column(primary_key=True)
     title: Mapped[str | None] = mapped_column(String(500))
     archived_at: Mapped[datetime | None]
-    session_row: Mapped[str]
+    session_rows: Mapped[str]
     messages_live: Mapped[int] = mapped_column(BigInteger)
-    messages_archived: Mapped[int] = mapped_column(BigInteger)
+    messages_archive: Mapped[int] = mapped_column(BigInteger)
     messages_equal: Mapped[int] = mapped_column(BigInteger)
     messages_different: Mapped[int] = mapped_column(BigInteger)
 
 
 class EngineChatSessionList(SessionColumns, ViewBase):
-    """Live sessions without those that the old endpoint soft-deleted."""
+    """Live sessions without those that the application soft-deleted."""
 
     __tablename__ = "engine_chat_session_list"
 

@@ -1,6 +1,6 @@
 """Where the SQL files and the Alembic revisions are.
 
-In a checkout ``sql/`` and ``migrations/`` stand beside the package; a wheel
+In a checkout ``sql/`` and ``migrations/`` are beside the package; a wheel
 carries them inside it.
 """
 
@@ -17,3 +17,6 @@ def _directory(name: str) -> Path:
 SQL = _directory("sql")
 MIGRATIONS = _directory("migrations")
 SAMPLE_CONVERSATIONS = PACKAGE / "data" / "sample_conversations.jsonl"
+
+SCRIPTS = frozenset({"adoption", "installation"})
+"""Folders of ``sql/`` whose files are run by programs, and install nothing."""

@@ -11,12 +11,12 @@ import enum
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Row, Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from aria_db import functions
@@ -85,12 +85,14 @@ class Progress:
     :param batches: batches that were committed.
     :param sessions: sessions that they moved, or deleted.
     :param messages: messages that they moved, or deleted.
+    :param left_behind: sessions that a prune had to leave where they are.
     :param stop_reason: why it has stopped; None while it goes on.
     """
 
     batches: int = 0
     sessions: int = 0
     messages: int = 0
+    left_behind: int = 0
     stop_reason: str | None = None
 
 
@@ -165,7 +167,7 @@ class Retention(Transactions):
 
         Yields after each batch; the last one says why it stopped. Leaving the iterator
         early (``break`` within :func:`contextlib.aclosing`) ends the run after the
-        batch in hand. Several runs at once share the work. A batch that collides with
+        current batch. Several runs at once share the work. A batch that collides with
         other work is tried again a few times.
 
         :param older_than: how long ago the last update must be; None for what the
@@ -180,7 +182,7 @@ class Retention(Transactions):
         return self._batches(
             "prune",
             {"older_than": _text(older_than), "session_type": session_type},
-            lambda size: functions.prune_sessions(older_than, session_type, size),
+            lambda size, run_id: functions.prune_sessions(older_than, session_type, size, run_id),
             limits,
         )
 
@@ -229,7 +231,7 @@ class Retention(Transactions):
         return self._batches(
             "purge",
             {"session_type": session_type},
-            lambda size: functions.purge_archive(session_type, size),
+            lambda size, run_id: functions.purge_archive(session_type, size, run_id),
             limits,
         )
 
@@ -237,7 +239,7 @@ class Retention(Transactions):
         self,
         kind: str,
         arguments: dict[str, Any],
-        batch: Callable[[int], Select[int, int]],
+        batch: Callable[[int, int], Select[*tuple[int, ...]]],
         limits: Limits,
     ) -> AsyncGenerator[Progress]:
         """Run batches until there is a reason to stop; keep the row of the run log."""
@@ -254,15 +256,17 @@ class Retention(Transactions):
                 size = limits.batch_size
                 if limits.max_sessions is not None:
                     size = min(size, limits.max_sessions - progress.sessions)
-                sessions, messages = await self._batch(run_id, batch(size))
+                sessions, messages, *left_behind = await self._batch(batch(size, run_id))
+                progress = Progress(
+                    progress.batches + bool(sessions),
+                    progress.sessions + sessions,
+                    progress.messages + messages,
+                    # Each batch meets those again that were left by the one before.
+                    max(progress.left_behind, *left_behind, 0),
+                )
                 if sessions == 0:
                     stop_reason = "nothing left"
                     break
-                progress = Progress(
-                    progress.batches + 1,
-                    progress.sessions + sessions,
-                    progress.messages + messages,
-                )
                 if progress.sessions == limits.max_sessions:
                     stop_reason = "max_sessions"
                     break
@@ -280,19 +284,14 @@ class Retention(Transactions):
             await self._call(
                 functions.finish_archive_run(run_id, stop_reason or "interrupted", error)
             )
-        yield Progress(progress.batches, progress.sessions, progress.messages, stop_reason)
+        yield replace(progress, stop_reason=stop_reason)
 
-    async def _batch(self, run_id: int, batch: Select[int, int]) -> tuple[int, int]:
-        """Do one batch and log it, again where it collides; return sessions and messages."""
+    async def _batch(self, batch: Select[*tuple[int, ...]]) -> Row[*tuple[int, ...]]:
+        """Do one batch, again where it collides; return its figures."""
         for pause in (*_PAUSES, None):
             try:
-                async with self._transaction() as session:
-                    sessions, messages = (await session.execute(batch)).one()
-                    if sessions:
-                        await session.execute(
-                            functions.record_archive_batch(run_id, sessions, messages)
-                        )
-                return sessions, messages
+                (figures,) = await self._call(batch)
+                return figures
             except Retryable:
                 if pause is None:
                     raise

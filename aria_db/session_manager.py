@@ -19,7 +19,6 @@ from sqlalchemy import (
     Select,
     Uuid,
     bindparam,
-    delete,
     func,
     insert,
     select,
@@ -29,7 +28,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
 from aria_db.conflicts import Conflicts
-from aria_db.errors import SessionHeld
 from aria_db.importing import Importing
 from aria_db.lists import Lists
 from aria_db.models import (
@@ -38,7 +36,6 @@ from aria_db.models import (
     EngineChatMessageArchive,
     EngineChatSession,
     EngineChatSessionArchive,
-    EngineSessionHold,
 )
 from aria_db.retention import Retention
 
@@ -48,7 +45,7 @@ Access = Literal["reader", "app", "operator"]
 _ARCHIVE_SESSION = functions.archive_session(bindparam("session_id", type_=Uuid()))
 
 SOFT_DELETED = "archived"
-"""The status that the old endpoint gave a session instead of archiving it."""
+"""The status by which the application soft-deletes a session instead of archiving it."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +72,28 @@ class Restored:
     :param restored_at: when; None if it was live already.
     :param message_count: its live messages.
     :param newly_restored: False if it was live already.
+    :param due_from: when the prune may archive it again, by its policy; None for never.
     """
 
     id: UUID
     restored_at: datetime | None
     message_count: int
     newly_restored: bool
+    due_from: datetime | None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What deleting a session did.
+
+    :param id: the session.
+    :param deleted_at: when.
+    :param message_count: the messages that went with it.
+    """
+
+    id: UUID
+    deleted_at: datetime
+    message_count: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class Stats:
     """How much there is, counted in one snapshot.
 
     :param live_sessions: sessions of the main list.
-    :param soft_deleted_sessions: live ones that the old endpoint only flagged.
+    :param soft_deleted_sessions: live ones that the application soft-deleted.
     :param archived_sessions: sessions in the archive.
     :param live_messages: messages of all live sessions, the soft-deleted included.
     :param archived_messages: messages in the archive.
@@ -210,40 +223,28 @@ class NativeSessionManager(Lists, Importing, Retention, Conflicts):
         :return: the session; None if there is no such one in the main list.
         """
         async with self._transaction() as session:
-            ended = await session.scalars(
-                update(EngineChatSession)
+            found = await session.scalars(
+                select(EngineChatSession)
                 .where(EngineChatSession.id == session_id, EngineChatSession.status != SOFT_DELETED)
-                .values(
-                    status="ended",
-                    ended_at=func.coalesce(EngineChatSession.ended_at, func.now()),
-                    updated_at=func.now(),
-                )
-                .returning(EngineChatSession)
+                .with_for_update(key_share=True)
             )
-            return ended.one_or_none()
+            ended = found.one_or_none()
+            if ended is not None:
+                now = await session.scalar(select(func.now()))
+                ended.status = "ended"
+                ended.updated_at = now
+                if ended.ended_at is None:
+                    ended.ended_at = now
+            return ended
 
-    async def delete_session(self, session_id: UUID) -> bool:
+    async def delete_session(self, session_id: UUID) -> Deleted | None:
         """Delete a live session and its messages for good. The archive is not touched.
 
-        :return: whether there was such a session.
+        :return: what was done; None if there is no such live session.
         :raises aria_db.errors.SessionHeld: it is on hold; nothing was deleted.
         """
-        async with self._transaction() as session:
-            row = await session.get(EngineChatSession, session_id, with_for_update=True)
-            if row is None:
-                return False
-            # Under the lock, and in a statement of its own: place_hold waits for the lock,
-            # and what it committed before is seen here.
-            if hold := await session.get(EngineSessionHold, session_id):
-                raise SessionHeld(
-                    f"session {session_id} is on hold: {hold.reason}",
-                    sqlstate="AR003",
-                    hint="Nothing was deleted. Release the hold when its reason is gone.",
-                )
-            await session.execute(
-                delete(EngineChatSession).where(EngineChatSession.id == session_id)
-            )
-            return True
+        rows = await self._call(functions.delete_chat_session(session_id))
+        return Deleted(*rows[0]) if rows else None
 
     # Messages
 
@@ -381,13 +382,18 @@ class NativeSessionManager(Lists, Importing, Retention, Conflicts):
         :raises aria_db.errors.SessionConflict: as :meth:`restore_session`.
         :raises aria_db.errors.ColumnDrift: as :meth:`restore_session`.
         """
-        restored = []
-        async with self._transaction() as session:
-            # In the order of the ids: two such calls cannot deadlock.
-            for session_id in sorted(set(session_ids)):
-                rows = await session.execute(functions.restore_session(session_id))
-                restored += [Restored(*row) for row in rows]
-        return restored
+        rows = await self._call(functions.restore_sessions(session_ids))
+        return [Restored(*row) for row in rows]
+
+    async def delete_archived_session(self, session_id: UUID) -> Deleted | None:
+        """Delete an archived session and its messages for good.
+
+        :return: what was done; None if there is no such archived session.
+        :raises aria_db.errors.SessionHeld: it is on hold; nothing was deleted.
+        :raises aria_db.errors.SessionConflict: it is live as well; nothing was deleted.
+        """
+        rows = await self._call(functions.delete_archived_session(session_id))
+        return Deleted(*rows[0]) if rows else None
 
     async def get_archived_session(self, session_id: UUID) -> EngineChatSessionArchive | None:
         """Return an archived session; None if there is none."""

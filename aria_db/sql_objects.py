@@ -1,77 +1,169 @@
 """Alembic operations that install a version of a file in ``sql/``.
 
-A function, procedure or view is one file per version,
-``sql/<kind>s/<name>_v<NN>.sql``, and a file that was released never changes. A
-revision names the version; the operation reads the file, online and with
-``--sql`` alike, and knows its inverse, so that a downgrade is the upgrade read
-backwards::
+Every table, view, function and procedure is one file per version,
+``sql/<topic>/<name>_v<NN>.sql``, and a file that was released never changes. A revision
+names the object and the version. The operation finds the file by that name, reads from it
+what kind of object it is and which arguments it takes, and knows its inverse, so that a
+downgrade is the upgrade read backwards, online and with ``--sql`` alike::
 
     OPERATIONS = [
-        CreateSqlObject("function", "archive_session", 1),
-        ReplaceSqlObject("view", "engine_chat_session_list", 2),
+        CreateSqlObject("archive_session", 1),
+        ReplaceSqlObject("engine_chat_session_list", 2),
     ]
 
 
     def upgrade() -> None:
-        for operation in OPERATIONS:
-            op.invoke(operation)
+        op.apply_sql_objects(OPERATIONS)
 
 
     def downgrade() -> None:
-        for operation in reversed(OPERATIONS):
-            op.invoke(operation.reverse())
+        op.revert_sql_objects(OPERATIONS)
+
+Single ones are called as Alembic's own: ``op.create_sql_object("archive_session", 1)``.
+
+How an object changes after a release:
+
+* A function with the same arguments, and a view with the same columns or more at its end,
+  is replaced.
+* A function that gets an argument becomes two in its file: one with the new argument and no
+  defaults, and one with the old arguments that calls it. Calls of both kinds work from then
+  on, and whoever may call the one may call the other.
+* A table of ours gets columns by ``op.add_column``, and loses them by ``op.drop_column``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import sqlalchemy as sa
 from alembic.operations import MigrateOperation, Operations
 from alembic.script import ScriptDirectory
+from sqlalchemy.dialects.postgresql import array
 
 from aria_db import resources
 
-Kind = Literal["function", "procedure", "view"]
+Kind = Literal["function", "procedure", "table", "view"]
 
 _FILE_NAME = re.compile(r"(?P<name>\w+)_v(?P<version>\d{2,})\.sql")
+_CREATE = re.compile(r"^CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|TABLE|VIEW)\b", re.MULTILINE)
+_REPLACE = re.compile(r"^CREATE OR REPLACE\b", re.MULTILINE)
+# Every object has a comment, and the comment names it by what tells it from all others.
+_COMMENT = re.compile(
+    r"^COMMENT ON (?:FUNCTION|PROCEDURE|TABLE|VIEW) (\w+)\s*(\([^)]*\))?\s+IS\b", re.MULTILINE
+)
 
 
-def path(kind: Kind, name: str, version: int) -> Path:
-    """Return the file of one version of an object.
+@dataclass(frozen=True)
+class SqlObject:
+    """One version of an object in ``sql/``.
 
-    :param kind: ``function``, ``procedure`` or ``view``.
     :param name: the object's unqualified name.
     :param version: its version, counted from 1.
+    :param path: the file.
     """
-    return resources.SQL / f"{kind}s" / f"{name}_v{version:02}.sql"
+
+    name: str
+    version: int
+    path: Path
+
+    @cached_property
+    def text(self) -> str:
+        """The statements of the file."""
+        return self.path.read_text("utf-8")
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the file creates."""
+        match = _CREATE.search(self.text)
+        if match is None:
+            raise ValueError(f"{self.path} creates no function, procedure, table or view")
+        return cast(Kind, match[1].lower())
+
+    @cached_property
+    def signatures(self) -> tuple[str, ...]:
+        """What tells the object from all others: of a function, its name and argument types.
+
+        Several where a function has grown.
+        """
+        signatures = tuple(name + arguments for name, arguments in _COMMENT.findall(self.text))
+        creations = len(_CREATE.findall(self.text))
+        if len(signatures) != creations:
+            raise ValueError(
+                f"{self.path} has {creations} CREATE statements and {len(signatures)} comments; "
+                "each object needs a COMMENT ON that names it with its argument types"
+            )
+        return signatures
+
+    def creation(self, new: Iterable[str]) -> str:
+        """Return the statements, such that an object that is new replaces nothing.
+
+        :param new: those of :attr:`signatures` that must not exist yet.
+        """
+        new = set(new)
+        signatures = iter(self.signatures)
+        return _REPLACE.sub(
+            lambda match: "CREATE" if next(signatures) in new else match[0], self.text
+        )
 
 
-def newest(kind: Kind) -> dict[str, int]:
-    """Return the newest version of every object of a kind, by name."""
-    versions: dict[str, int] = {}
-    for file in (resources.SQL / f"{kind}s").glob("*.sql"):
+def files() -> dict[tuple[str, int], Path]:
+    """Return the file of every version of every object, by name and version.
+
+    :raises ValueError: a file is not named ``<object>_v<NN>.sql``, or two have the same name.
+    """
+    found: dict[tuple[str, int], Path] = {}
+    for file in sorted(resources.SQL.rglob("*.sql")):
+        if file.parent.name in resources.SCRIPTS:
+            continue
         match = _FILE_NAME.fullmatch(file.name)
         if match is None:
             raise ValueError(f"{file} is not named <object>_v<NN>.sql")
-        name, version = match["name"], int(match["version"])
-        versions[name] = max(version, versions.get(name, 0))
+        key = match["name"], int(match["version"])
+        if key in found:
+            raise ValueError(f"{file} and {found[key]} are the same version of one object")
+        found[key] = file
+    return found
+
+
+def find(name: str, version: int) -> SqlObject:
+    """Return one version of an object.
+
+    :param name: the object's unqualified name.
+    :param version: its version, counted from 1.
+    :raises FileNotFoundError: there is no such file.
+    """
+    path = files().get((name, version))
+    if path is None:
+        raise FileNotFoundError(f"no folder of {resources.SQL} has {name}_v{version:02}.sql")
+    return SqlObject(name, version, path)
+
+
+def newest() -> dict[str, SqlObject]:
+    """Return the newest version of every object, by name."""
+    versions: dict[str, SqlObject] = {}
+    for (name, version), path in files().items():
+        if name not in versions or version > versions[name].version:
+            versions[name] = SqlObject(name, version, path)
     return versions
 
 
-def at_head(scripts: ScriptDirectory) -> list[CreateSqlObject | ReplaceSqlObject]:
-    """Return the operations that installed what is there at the newest revision, in order.
+def at_head(scripts: ScriptDirectory) -> list[SqlObject]:
+    """Return what is installed at the newest revision, in the order of its installation.
 
     :param scripts: the revisions.
     """
-    installed: dict[tuple[Kind, str], CreateSqlObject | ReplaceSqlObject] = {}
+    installed: dict[str, SqlObject] = {}
     for script in reversed(list(scripts.walk_revisions())):
         for operation in getattr(script.module, "OPERATIONS", ()):
-            installed.pop((operation.kind, operation.name), None)
+            installed.pop(operation.name, None)
             if not isinstance(operation, DropSqlObject):
-                installed[operation.kind, operation.name] = operation
+                installed[operation.name] = operation.file
     return list(installed.values())
 
 
@@ -81,93 +173,246 @@ def verbatim(statements: str) -> sa.DDL:
     :func:`sqlalchemy.text` would read ``:name`` as a parameter and take backslashes
     away; all that :class:`sqlalchemy.DDL` does is to format with ``%``.
 
-    :param statements: SQL, as many statements as you like.
+    :param statements: SQL, any number of statements.
     """
     return sa.DDL(statements.replace("%", "%%"))  # type: ignore[no-untyped-call]
 
 
 class SqlObjectOperation(MigrateOperation):
-    """What the operations on one version of an SQL object have in common.
+    """Base class of the operations on one version of an SQL object.
 
-    :param kind: ``function``, ``procedure`` or ``view``.
     :param name: the object's unqualified name; the revision's search path says
         in which schema it is.
-    :param version: the version to create, to replace the one before with, or to
-        drop.
+    :param version: the version to create, to replace another one with, or to drop.
     """
 
-    def __init__(self, kind: Kind, name: str, version: int) -> None:
-        self.kind: Kind = kind
+    def __init__(self, name: str, version: int) -> None:
         self.name = name
         self.version = version
 
     @property
-    def path(self) -> Path:
-        """The file of this version."""
-        return path(self.kind, self.name, self.version)
+    def file(self) -> SqlObject:
+        """The version of the object, with its text."""
+        return find(self.name, self.version)
+
+    def reverse(self) -> SqlObjectOperation:
+        """Return the operation that undoes this one."""
+        raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), self.kind, self.name, self.version))
+        return hash((type(self), *sorted(vars(self).items())))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.kind!r}, {self.name!r}, {self.version})"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({arguments})"
 
 
+@Operations.register_operation("create_sql_object")
 class CreateSqlObject(SqlObjectOperation):
-    """Create an object that is not there yet.
+    """Create an object.
 
-    Where something of the same name is there, it is not this package's: the operation
-    fails (42P07, 42723) and does not replace it.
+    Something else of the same name (of a function: and the same argument types) is not
+    replaced: the operation fails with 42P07 or 42723.
+
+    :param name: as :class:`SqlObjectOperation`.
+    :param version: as :class:`SqlObjectOperation`.
+    :param if_absent: of a table: leave it as it is where it exists. The inverse then drops
+        only what aria-db created.
     """
+
+    def __init__(self, name: str, version: int, *, if_absent: bool = False) -> None:
+        super().__init__(name, version)
+        self.if_absent = if_absent
+
+    @classmethod
+    def create_sql_object(
+        cls, operations: Operations, name: str, version: int, *, if_absent: bool = False
+    ) -> None:
+        """Create an object: ``op.create_sql_object("archive_session", 1)``."""
+        operations.invoke(cls(name, version, if_absent=if_absent))
 
     def reverse(self) -> DropSqlObject:
         """Return the operation that drops the same version."""
-        return DropSqlObject(self.kind, self.name, self.version)
+        return DropSqlObject(self.name, self.version, if_created=self.if_absent)
 
 
+@Operations.register_operation("drop_sql_object")
 class DropSqlObject(SqlObjectOperation):
-    """Drop an object. The version is what the inverse creates again."""
+    """Drop an object. A table that holds rows is not dropped: 55000.
+
+    :param name: as :class:`SqlObjectOperation`.
+    :param version: the version that is installed, which the inverse creates again.
+    :param if_created: of a table: drop it only where aria-db created it.
+    """
+
+    def __init__(self, name: str, version: int, *, if_created: bool = False) -> None:
+        super().__init__(name, version)
+        self.if_created = if_created
+
+    @classmethod
+    def drop_sql_object(cls, operations: Operations, name: str, version: int) -> None:
+        """Drop an object: ``op.drop_sql_object("archive_session", 1)``."""
+        operations.invoke(cls(name, version))
 
     def reverse(self) -> CreateSqlObject:
         """Return the operation that creates the same version."""
-        return CreateSqlObject(self.kind, self.name, self.version)
+        return CreateSqlObject(self.name, self.version, if_absent=self.if_created)
 
 
+@Operations.register_operation("replace_sql_object")
 class ReplaceSqlObject(SqlObjectOperation):
-    """Replace one version with the next, keeping the object's privileges.
+    """Replace a function, procedure or view with another version; privileges are kept.
 
-    The file says ``CREATE OR REPLACE``, so the arguments and the result stay as
-    they are (a view may grow by columns at its end).
-
-    :param kind: ``function``, ``procedure`` or ``view``.
-    :param name: the object's unqualified name.
+    :param name: as :class:`SqlObjectOperation`.
     :param version: the version to install.
     :param replaces: the version that is installed; the one before by default.
     """
 
-    def __init__(self, kind: Kind, name: str, version: int, replaces: int | None = None) -> None:
-        super().__init__(kind, name, version)
+    def __init__(self, name: str, version: int, *, replaces: int | None = None) -> None:
+        super().__init__(name, version)
         self.replaces = version - 1 if replaces is None else replaces
+
+    @classmethod
+    def replace_sql_object(
+        cls, operations: Operations, name: str, version: int, *, replaces: int | None = None
+    ) -> None:
+        """Replace an object: ``op.replace_sql_object("archive_session", 2)``."""
+        operations.invoke(cls(name, version, replaces=replaces))
 
     def reverse(self) -> ReplaceSqlObject:
         """Return the operation that brings the replaced version back."""
-        return ReplaceSqlObject(self.kind, self.name, self.replaces, replaces=self.version)
+        return ReplaceSqlObject(self.name, self.replaces, replaces=self.version)
+
+
+@Operations.register_operation("apply_sql_objects")
+class ApplySqlObjects(MigrateOperation):
+    """Carry out operations on objects, in their order.
+
+    :param operations: the operations.
+    """
+
+    def __init__(self, operations: Sequence[SqlObjectOperation]) -> None:
+        self.operations = operations
+
+    @classmethod
+    def apply_sql_objects(cls, operations: Operations, steps: Sequence[SqlObjectOperation]) -> None:
+        """Carry out operations on objects: ``op.apply_sql_objects(OPERATIONS)``."""
+        operations.invoke(cls(steps))
+
+    def reverse(self) -> ApplySqlObjects:
+        """Return what undoes all of them, the last one first."""
+        return ApplySqlObjects([step.reverse() for step in reversed(self.operations)])
+
+
+@Operations.register_operation("revert_sql_objects")
+class RevertSqlObjects(MigrateOperation):
+    """Undo operations on objects, the last one first.
+
+    :param operations: the operations that were applied.
+    """
+
+    def __init__(self, operations: Sequence[SqlObjectOperation]) -> None:
+        self.operations = operations
+
+    @classmethod
+    def revert_sql_objects(
+        cls, operations: Operations, steps: Sequence[SqlObjectOperation]
+    ) -> None:
+        """Undo operations on objects: ``op.revert_sql_objects(OPERATIONS)``."""
+        operations.invoke(cls(steps))
+
+
+@Operations.register_operation("run_sql_script")
+class RunSqlScript(MigrateOperation):
+    """Run a script of ``sql/installation``.
+
+    :param name: the file's name, without ``.sql``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def run_sql_script(cls, operations: Operations, name: str) -> None:
+        """Run a script: ``op.run_sql_script("forget_default_policies")``."""
+        operations.invoke(cls(name))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return resources.SQL / "installation" / f"{self.name}.sql"
+
+
+@Operations.implementation_for(RunSqlScript)
+def _run_script(operations: Operations, operation: RunSqlScript) -> None:
+    operations.execute(verbatim(operation.path.read_text("utf-8")))
 
 
 @Operations.implementation_for(CreateSqlObject)
 def _create(operations: Operations, operation: CreateSqlObject) -> None:
-    text = operation.path.read_text("utf-8")
-    operations.execute(verbatim(text.replace("CREATE OR REPLACE", "CREATE", 1)))
-
-
-@Operations.implementation_for(ReplaceSqlObject)
-def _replace(operations: Operations, operation: ReplaceSqlObject) -> None:
-    operations.execute(verbatim(operation.path.read_text("utf-8")))
+    created = operation.file
+    statements = created.creation(new=created.signatures)
+    if operation.if_absent:
+        _call(operations, "create_if_absent", created.name, statements)
+    else:
+        operations.execute(verbatim(statements))
 
 
 @Operations.implementation_for(DropSqlObject)
 def _drop(operations: Operations, operation: DropSqlObject) -> None:
-    operations.execute(f"DROP {operation.kind.upper()} {operation.name}")
+    dropped = operation.file
+    if dropped.kind == "table":
+        _call(operations, "drop_tables", array([dropped.name]), operation.if_created)
+        return
+    for signature in dropped.signatures:
+        operations.execute(verbatim(f"DROP {dropped.kind.upper()} {signature}"))
+
+
+@Operations.implementation_for(ReplaceSqlObject)
+def _replace(operations: Operations, operation: ReplaceSqlObject) -> None:
+    new, old = operation.file, find(operation.name, operation.replaces)
+    if new.kind == "view" and new.version < old.version:
+        _call(operations, "replace_view", new.name, new.text)
+        return
+    added = [signature for signature in new.signatures if signature not in old.signatures]
+    operations.execute(verbatim(new.creation(new=added)))
+    for signature in added:
+        _call(operations, "copy_privileges", old.signatures[0], signature)
+    for signature in old.signatures:
+        if signature not in new.signatures:
+            operations.execute(verbatim(f"DROP {old.kind.upper()} {signature}"))
+
+
+@Operations.implementation_for(ApplySqlObjects)
+def _apply(operations: Operations, operation: ApplySqlObjects) -> None:
+    for step in operation.operations:
+        operations.invoke(step)
+
+
+@Operations.implementation_for(RevertSqlObjects)
+def _revert(operations: Operations, operation: RevertSqlObjects) -> None:
+    # Tables that go together are all locked before one of them is looked at.
+    steps = ApplySqlObjects(operation.operations).reverse().operations
+    for if_created, group in groupby(steps, key=_dropped_table):
+        if if_created is None:
+            for step in group:
+                operations.invoke(step)
+        else:
+            names = [step.name for step in group][::-1]
+            _call(operations, "drop_tables", array(names), if_created)
+
+
+def _dropped_table(step: SqlObjectOperation) -> bool | None:
+    """Return how a step drops a table: True if only where aria-db created it; None: it doesn't."""
+    if isinstance(step, DropSqlObject) and step.file.kind == "table":
+        return step.if_created
+    return None
+
+
+def _call(operations: Operations, name: str, *arguments: object) -> None:
+    """Create one of the temporary functions in ``sql/installation`` and call it."""
+    operations.invoke(RunSqlScript(name))
+    operations.execute(sa.select(getattr(sa.func.pg_temp, name)(*arguments)))

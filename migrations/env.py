@@ -43,7 +43,7 @@ OPTIONS = {
     "version_table_schema": schema,
     # The application has tables of its own in the same schema.
     "include_name": lambda name, kind, _: kind != "table" or name in models.Base.metadata.tables,
-    # A table's comment is a note of revision 0001, and no part of the model.
+    # A comment is for DBAs, and no part of the model.
     "autogenerate_plugins": ["alembic.autogenerate.*", "~alembic.autogenerate.comments"],
 }
 
@@ -68,10 +68,17 @@ def put_back_what_is_missing() -> None:
     connection = revisions.connection
     if connection is None or revisions.get_current_revision() != context.get_head_revision():
         return
-    for operation in sql_objects.at_head(context.script):
-        find = sa.func.to_regclass if operation.kind == "view" else sa.func.to_regproc
-        if connection.scalar(sa.select(find(operation.name).is_(None))):
-            context.execute(verbatim(operation.path.read_text("utf-8")))
+    for installed in sql_objects.at_head(context.script):
+        if installed.kind == "table":
+            continue
+        find = sa.func.to_regclass if installed.kind == "view" else sa.func.to_regprocedure
+        missing = [
+            signature
+            for signature in installed.signatures
+            if connection.scalar(sa.select(find(signature).is_(None)))
+        ]
+        if missing:
+            context.execute(verbatim(installed.creation(new=missing)))
 
 
 def run_revisions(schema_exists: bool) -> None:
@@ -90,6 +97,8 @@ def run_revisions(schema_exists: bool) -> None:
         if adopt not in {None, migrate.ADOPT_NONE}:
             for statements in migrate.adoption_scripts():
                 context.execute(verbatim(statements))
+        if not context.is_offline_mode():
+            migrate.refuse_unreleased(context.get_context().get_current_heads())
         if context.is_offline_mode() and not context.get_context().get_current_heads():
             context.execute(DROP_EMPTY_VERSION_TABLE)
         context.run_migrations()

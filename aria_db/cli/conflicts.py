@@ -22,17 +22,10 @@ SessionId = Annotated[
 
 
 class Place(StrEnum):
-    """Where a merged session is to be."""
+    """Where a session, or one of its rows, is."""
 
     live = "live"
     archive = "archive"
-
-
-class Kept(StrEnum):
-    """Which row of the session stays."""
-
-    live = "live"
-    archived = "archived"
 
 
 conflicts = typer.Typer(
@@ -58,7 +51,7 @@ def list_conflicts(
     """List the sessions that are live and in the archive as well; show and merge one.
 
     In a pipe: a line each, with tabs between id, when it was archived, how its two rows
-    compare, messages live, archived, equal in both, different in both, and title.
+    compare, messages live, in the archive, equal in both, different in both, and title.
     """
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
@@ -68,11 +61,11 @@ def list_conflicts(
         output.print_json({"conflicts": [output.columns_of(conflict) for conflict in found]})
         return
     titles = (
-        *("id", "archived_at (UTC)", "session's row", "live", "archived", "equal", "different"),
+        *("id", "archived_at (UTC)", "session's rows", "live", "archive", "equal", "different"),
         "title",
     )
     columns = (
-        *("session_id", "archived_at", "session_row", "messages_live", "messages_archived"),
+        *("session_id", "archived_at", "session_rows", "messages_live", "messages_archive"),
         *("messages_equal", "messages_different", "title"),
     )
     output.print_rows(titles, ([getattr(row, column) for column in columns] for row in found))
@@ -125,8 +118,8 @@ def resolve_conflict(
     session_id: SessionId,
     into: Annotated[Place, typer.Option(help="Where the session and all messages are to be.")],
     keep: Annotated[
-        Kept | None,
-        typer.Option(help="Which row of the session stays, where its two rows differ."),
+        Place | None,
+        typer.Option(help="Which row of the session to keep, where its two rows differ."),
     ] = None,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
@@ -172,9 +165,9 @@ def _print_differences(differences: list[Difference]) -> None:
         what = "session" if found.message_id is None else f"message {found.message_id}"
         column = "" if found.column_name is None else f", {output.one_line(found.column_name)}"
         typer.echo(f"{what}{column}: {found.difference}")
-        for place, value in (("live", found.live_value), ("archived", found.archived_value)):
+        for place, value in (("live", found.live_value), ("archive", found.archive_value)):
             if found.column_name is not None or value is not None:
                 shown = "NULL" if value is None else output.one_line(value)
-                typer.echo(f"  {place:<9} {shown}")
+                typer.echo(f"  {place:<8} {shown}")
     if not differences:
         typer.echo("Both places hold the same")

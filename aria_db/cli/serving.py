@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from aria_db.http.limits import Limits
 @app.command(
     epilog=examples(
         "aria-db serve",
-        "ARIA_API_TOKEN=... aria-db serve --host 0.0.0.0",
+        "ARIA_DB_TOKEN=... aria-db serve --host 0.0.0.0",
     )
 )
 def serve(
@@ -66,16 +65,16 @@ def serve(
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; /docs describes it.
 
-    With ARIA_API_TOKEN set, every call needs it as a bearer token. Without, it listens
+    With ARIA_DB_TOKEN set, every call needs it as a bearer token. Without, it listens
     at loopback addresses only.
     """
     from aria_db.http import server
+    from aria_db.http.auth import configured_token
 
+    token = configured_token()
     limits = Limits(max_body, body_timeout, connections, connection_timeout)
     with opened(database_url, schema) as database:
-        server.serve(
-            database, host, port, os.environ.get("ARIA_API_TOKEN"), limits=limits, wait=wait
-        )
+        server.serve(database, host, port, token, limits=limits, wait=wait)
 
 
 @app.command(epilog=examples("aria-db demo", "ARIA_DB_DATA=./demo-data aria-db demo"))

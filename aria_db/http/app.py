@@ -24,7 +24,7 @@ from aria_db import __version__
 from aria_db.database import Database, configured_schema, configured_url
 from aria_db.errors import InvalidConfiguration
 from aria_db.http import health, problems, routes
-from aria_db.http.auth import BearerToken, check_token
+from aria_db.http.auth import BearerToken, check_token, configured_token
 from aria_db.http.bodies import BodyLimits
 from aria_db.http.limits import DEFAULT, Limits
 from aria_db.session_manager import NativeSessionManager
@@ -170,10 +170,11 @@ def from_environment() -> FastAPI:
 
     For ``uvicorn --factory aria_db.http.app:from_environment``: the database is
     ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA``, the
-    token ``ARIA_API_TOKEN``, and the limits are those of :meth:`Limits.from_environment`.
+    token ``ARIA_DB_TOKEN``, and the limits are those of :meth:`Limits.from_environment`.
 
     :raises InvalidConfiguration: no database is named, its URL cannot be read, a header
-        cannot carry the token, or a limit is none.
+        cannot carry the token, only its old name ``ARIA_API_TOKEN`` is set, or a limit
+        is none.
     """
     url = configured_url()
     if url is None:
@@ -183,7 +184,7 @@ def from_environment() -> FastAPI:
         )
     return create_app(
         Database(url, configured_schema()),
-        token=os.environ.get("ARIA_API_TOKEN") or None,
+        token=configured_token() or None,
         limits=Limits.from_environment(),
     )
 

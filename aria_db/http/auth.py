@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 
@@ -9,6 +10,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aria_db.errors import InvalidConfiguration
 from aria_db.http import problems
+
+
+def configured_token() -> str | None:
+    """Return ``ARIA_DB_TOKEN``, or None if it is not set.
+
+    :raises InvalidConfiguration: only the old name ``ARIA_API_TOKEN`` is set, or the new one
+        is empty beside it. A server that ignored the old name would be open to everybody.
+    """
+    token = os.environ.get("ARIA_DB_TOKEN")
+    if not token and "ARIA_API_TOKEN" in os.environ:
+        raise InvalidConfiguration(
+            "ARIA_API_TOKEN was renamed: set ARIA_DB_TOKEN instead",
+            hint="To serve without a token, unset ARIA_API_TOKEN.",
+        )
+    return token
 
 
 def check_token(token: str) -> None:

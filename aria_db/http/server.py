@@ -61,7 +61,7 @@ def serve(
     if token is None and not is_loopback(host):
         raise InvalidConfiguration(
             f"without a token, the server does not listen at {host or 'every address'}",
-            hint="Set ARIA_API_TOKEN, or listen at 127.0.0.1.",
+            hint="Set ARIA_DB_TOKEN, or listen at 127.0.0.1.",
         )
     app = create_app(database, token=token, limits=limits)
     server = _Server(uvicorn.Config(app, host=host, port=port, http=_Protocol))

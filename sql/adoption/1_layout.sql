@@ -34,9 +34,9 @@ AS $function$
     schema_of_b AS (
         SELECT
             tables.schema_name,
-            -- not those that revision 0001 creates where it finds none
+            -- not those that an upgrade creates where it finds none
             bool_or(
-                obj_description(tables.oid, 'pg_class') IS DISTINCT FROM 'Created by aria-db, revision 0001.'
+                (obj_description(tables.oid, 'pg_class') LIKE '% Created by aria-db.') IS NOT TRUE
             ) AS is_of_application
         FROM tables
         WHERE
@@ -68,7 +68,7 @@ AS $function$
                 (SELECT min(schemas_of_a.schema_name) FROM schemas_of_a HAVING count(*) = 1),
                 (
                     SELECT schema_of_b.schema_name FROM schema_of_b
-                    WHERE NOT EXISTS (SELECT FROM schemas_of_a)
+                    WHERE NOT EXISTS (SELECT 1 FROM schemas_of_a)
                 )
             ) AS schema_name
     )

@@ -75,7 +75,7 @@ AS $function$
         format('role %I may not create the archive tables in the schema', current_user),
         format('GRANT CREATE ON SCHEMA %I TO %I, or run this as another role.', source, current_user)
     WHERE
-        EXISTS (SELECT FROM chat_tables WHERE chat_tables.chat IS NULL)
+        EXISTS (SELECT 1 FROM chat_tables WHERE chat_tables.chat IS NULL)
         AND NOT has_schema_privilege(source, 'CREATE')
     UNION ALL
     SELECT
@@ -87,7 +87,7 @@ AS $function$
         layout = 'A'
         AND chat_tables.place = 3
         AND NOT has_table_privilege(chat_tables.chat, 'REFERENCES')
-        AND EXISTS (SELECT FROM chat_tables AS messages WHERE messages.place = 4 AND messages.chat IS NULL)
+        AND EXISTS (SELECT 1 FROM chat_tables AS messages WHERE messages.place = 4 AND messages.chat IS NULL)
     UNION ALL
     SELECT
         chat_tables.table_path,
@@ -172,7 +172,7 @@ AS $function$
     WHERE
         chat_tables.chat_kind IN ('r', 'p')
         AND NOT EXISTS (
-            SELECT FROM pg_catalog.pg_index AS key_index
+            SELECT 1 FROM pg_catalog.pg_index AS key_index
             WHERE
                 key_index.indrelid = chat_tables.chat
                 AND key_index.indisunique
@@ -197,7 +197,7 @@ AS $function$
     INNER JOIN chat_tables AS sessions ON messages.place = 2 AND sessions.place = 1
     WHERE
         NOT EXISTS (
-            SELECT FROM pg_catalog.pg_constraint AS foreign_key
+            SELECT 1 FROM pg_catalog.pg_constraint AS foreign_key
             INNER JOIN columns
                 ON
                     foreign_key.conrelid = columns.table_id

@@ -11,7 +11,6 @@ RETURNS TABLE (kind text, object text, description text, remedy text, statement 
 LANGUAGE plpgsql
 AS $function$
 DECLARE
-    c_created CONSTANT text := 'Created by aria-db, revision 0001.';
     v_chat record;
     v_columns record;
     v_alter text;
@@ -107,7 +106,7 @@ BEGIN
                     (pg_relation_is_updatable(v_chat.named, FALSE) & 28) = 28
                     AND pg_get_viewdef(v_chat.named) !~ '\mWHERE\M'
                     AND EXISTS (
-                        SELECT FROM pg_catalog.pg_rewrite AS view_rule
+                        SELECT 1 FROM pg_catalog.pg_rewrite AS view_rule
                         INNER JOIN pg_catalog.pg_depend AS shown ON view_rule.oid = shown.objid
                         WHERE view_rule.ev_class = v_chat.named AND shown.refobjid = v_chat.chat
                     )
@@ -126,9 +125,9 @@ BEGIN
                         'Drop or rename it: aria-db needs the name.', NULL;
                 END IF;
             ELSIF
-                v_chat.named_kind = 'r' AND obj_description(v_chat.named, 'pg_class') = c_created
+                v_chat.named_kind = 'r' AND obj_description(v_chat.named, 'pg_class') LIKE '% Created by aria-db.'
             THEN
-                EXECUTE format('SELECT count(*) FROM (SELECT FROM %s LIMIT 1) AS _', v_chat.path) INTO v_count;
+                EXECUTE format('SELECT count(*) FROM (SELECT 1 FROM %s LIMIT 1) AS _', v_chat.path) INTO v_count;
                 IF v_count > 0 THEN
                     RETURN QUERY SELECT
                         'problem', v_chat.path,
@@ -157,7 +156,7 @@ BEGIN
                     old_archive.relrowsecurity
                     OR old_archive.relkind <> 'r'
                     OR EXISTS (
-                        SELECT FROM pg_catalog.pg_trigger AS old_trigger
+                        SELECT 1 FROM pg_catalog.pg_trigger AS old_trigger
                         WHERE old_trigger.tgrelid = v_chat.chat AND NOT old_trigger.tgisinternal
                     )
                 );
@@ -200,7 +199,7 @@ BEGIN
                 (locked.oid = v_chat.named AND (v_lay IS NOT NULL OR v_alter IS NOT NULL))
                 OR v_replace IS NOT NULL
                 AND EXISTS (
-                    SELECT FROM pg_catalog.pg_rewrite AS view_rule
+                    SELECT 1 FROM pg_catalog.pg_rewrite AS view_rule
                     INNER JOIN pg_catalog.pg_depend AS shown ON view_rule.oid = shown.objid
                     WHERE view_rule.ev_class = locked.oid AND shown.refobjid = v_chat.named
                 )
@@ -368,7 +367,7 @@ BEGIN
             AND v_chat.chat IS NOT NULL
             AND v_replace IS NULL
             AND NOT EXISTS (
-                SELECT FROM pg_catalog.pg_index AS its_index
+                SELECT 1 FROM pg_catalog.pg_index AS its_index
                 INNER JOIN pg_catalog.pg_attribute AS first_column
                     ON
                         its_index.indrelid = first_column.attrelid

@@ -15,6 +15,7 @@ import psutil
 import psycopg
 import pytest
 
+from aria_db import demo
 from aria_db.database import Database
 from tests.cli import support
 from tests.cli.support import document, finish, lines, refusal, start
@@ -56,7 +57,7 @@ def test_serve_answers_until_it_is_ended(
     database: Database, connection: psycopg.Connection
 ) -> None:
     session_id = new_session(connection)
-    variables = {"DATABASE_URL": database.libpq_url(), "ARIA_API_TOKEN": "a-token"}
+    variables = {"DATABASE_URL": database.libpq_url(), "ARIA_DB_TOKEN": "a-token"}
     with start("serve", "--port", 0, **variables) as process:
         told = ""
         while (address := re.search(r"http://127\.0\.0\.1:\d+", told)) is None:
@@ -77,7 +78,7 @@ def test_serve_answers_until_it_is_ended(
 def test_serve_does_not_listen_to_others_without_a_token(database: Database) -> None:
     told = refusal(support.run("serve", "--host", "0.0.0.0", DATABASE_URL=database.libpq_url()), 2)
 
-    assert "ARIA_API_TOKEN" in told[1]
+    assert "ARIA_DB_TOKEN" in told[1]
 
 
 @pytest.fixture
@@ -87,6 +88,27 @@ def data() -> Iterator[Path]:
     place.chmod(0o755)
     yield place / "data"
     shutil.rmtree(place)
+
+
+def test_serve_refuses_the_tokens_old_name_before_it_creates_an_embedded_database(
+    data: Path,
+) -> None:
+    variables = {"ARIA_API_TOKEN": "a-token", "ARIA_DB_DATA": str(data)}
+
+    for host in ("127.0.0.1", "0.0.0.0"):
+        told = refusal(support.run("serve", "--host", host, "--port", 0, **variables), 2)
+        assert "ARIA_DB_TOKEN" in told[0]
+        assert not data.exists()
+
+
+@pytest.mark.parametrize("name", ["ARIA_DB_TOKEN", "ARIA_API_TOKEN"])
+def test_the_demos_server_asks_for_no_token_whichever_name_the_environment_sets(
+    database: Database, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "a-token")
+
+    with demo.api(database) as address:
+        assert httpx.get(f"{address}/api/engine/sessions").status_code == 200
 
 
 def servers(data: Path) -> list[int]:

@@ -33,7 +33,7 @@ def test_the_database_is_postgres_18_for_the_user_and_database_aria() -> None:
 def test_secrets_come_from_env_and_have_no_default() -> None:
     text = (ROOT / "docker-compose.yml").read_text("utf-8")
     example = (ROOT / ".env.example").read_text("utf-8")
-    for variable in ("ARIA_DB_PASSWORD", "ARIA_API_TOKEN"):
+    for variable in ("ARIA_DB_PASSWORD", "ARIA_DB_TOKEN"):
         assert f"${{{variable}:?" in text
         assert f"\n{variable}=\n" in example
 
@@ -108,7 +108,7 @@ def test_api_answers_on_every_address_and_asks_for_the_token(database: Database)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    environment = {"DATABASE_URL": database.libpq_url(), "ARIA_API_TOKEN": "secret"}
+    environment = {"DATABASE_URL": database.libpq_url(), "ARIA_DB_TOKEN": "secret"}
     # Not /health, which answers 503 where the database takes longer than three seconds.
     url = f"http://127.0.0.1:{port}/api/engine/sessions"
     with start("api", ("8000", str(port)), **environment) as process:

@@ -17,6 +17,7 @@ import httpx
 from aria_db.database import Database
 
 SERVE = ("-m", "aria_db", "serve", "--port", "0")
+UVICORN = ("-m", "uvicorn", "--factory", "aria_db.http.app:from_environment", "--port", "0")
 PATIENCE_SECONDS = 60
 
 

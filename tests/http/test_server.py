@@ -9,11 +9,10 @@ from aria_db.database import Database, parse_url
 from aria_db.errors import InvalidConfiguration
 from aria_db.http.app import from_environment
 from aria_db.http.server import is_loopback, serve
-from tests.http.processes import PATIENCE_SECONDS, SERVE, read, serving, starting
+from tests.http.processes import PATIENCE_SECONDS, SERVE, UVICORN, read, serving, starting
 from tests.http.support import SESSIONS, create
 
 NOWHERE = Database(parse_url("postgresql:///"))
-UVICORN = ["-m", "uvicorn", "--factory", "aria_db.http.app:from_environment", "--port", "0"]
 
 
 def _connections(connection: psycopg.Connection) -> int:
@@ -39,20 +38,20 @@ def test_serve_serves_until_it_is_told_to_stop_and_leaves_no_connection(
 
 
 def test_serve_listens_at_every_address_with_a_token(database: Database) -> None:
-    with serving(database, *SERVE, "--host", "0.0.0.0", ARIA_API_TOKEN="t") as served:
+    with serving(database, *SERVE, "--host", "0.0.0.0", ARIA_DB_TOKEN="t") as served:
         assert served.client.get("/health").status_code == 401
         headers = {"Authorization": "Bearer t"}
         assert served.client.get("/health", headers=headers).status_code == 200
 
 
 def test_uvicorn_serves_what_the_environment_names(database: Database) -> None:
-    with serving(database, *UVICORN, ARIA_API_TOKEN="t", ARIA_DB_MAX_BODY="10") as served:
+    with serving(database, *UVICORN, ARIA_DB_TOKEN="t", ARIA_DB_MAX_BODY="10") as served:
         assert served.client.get("/health").status_code == 401
         headers = {"Authorization": "Bearer t"}
         assert served.client.get("/health", headers=headers).status_code == 200
         too_large = served.client.post(SESSIONS, headers=headers, json={"title": "a" * 10})
         assert too_large.status_code == 413
-    with serving(database, *UVICORN, ARIA_API_TOKEN="", ARIA_DB_SCHEMA="nowhere") as served:
+    with serving(database, *UVICORN, ARIA_DB_TOKEN="", ARIA_DB_SCHEMA="nowhere") as served:
         assert served.client.get("/health").json()["status"] == "not upgraded"
 
 
@@ -72,7 +71,7 @@ def test_serve_refuses_to_listen_beyond_loopback_without_a_token(host: str) -> N
     with pytest.raises(InvalidConfiguration, match="token") as refusal:
         serve(NOWHERE, host, 0)
 
-    assert "ARIA_API_TOKEN" in str(refusal.value.hint)
+    assert "ARIA_DB_TOKEN" in str(refusal.value.hint)
 
 
 def test_serve_says_so_when_the_host_is_unknown() -> None:

@@ -8,10 +8,14 @@ import pytest
 from aria_db.database import Database, parse_url
 from aria_db.errors import InvalidConfiguration
 from aria_db.http.app import create_app
+from tests.http.processes import PATIENCE_SECONDS, SERVE, UVICORN, read, serving, starting
 from tests.http.support import SESSIONS, UNKNOWN, create, problem, running
 
 TOKEN = "s3cret-Token.~+/="
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+NOWHERE = Database(parse_url("postgresql:///"))
+
+from_either_start = pytest.mark.parametrize("command", [SERVE, UVICORN], ids=["serve", "uvicorn"])
 
 
 @pytest.fixture
@@ -114,4 +118,45 @@ def test_openapi_declares_the_token_where_it_is_asked_for(
 @pytest.mark.parametrize("token", ["", " ", "a b", " a", "a\n", "é", "a\x00"])
 def test_a_token_that_nobody_can_send_or_anybody_can_is_refused_at_once(token: str) -> None:
     with pytest.raises(InvalidConfiguration, match="token"):
-        create_app(Database(parse_url("postgresql:///")), token=token)
+        create_app(NOWHERE, token=token)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ARIA_API_TOKEN": TOKEN},
+        {"ARIA_API_TOKEN": TOKEN, "ARIA_DB_TOKEN": ""},
+        {"ARIA_API_TOKEN": ""},
+    ],
+    ids=["only the old name", "the new name empty", "the old name empty"],
+)
+@from_either_start
+def test_a_server_with_only_the_tokens_old_name_does_not_start_and_names_the_new_one(
+    command: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    with starting(NOWHERE, *command, **environment) as (process, log):
+        status = process.wait(PATIENCE_SECONDS)
+        written = read(log)
+
+    assert status == (2 if command == SERVE else 1)
+    assert "ARIA_API_TOKEN was renamed: set ARIA_DB_TOKEN instead" in written
+    assert "running on" not in written
+    assert TOKEN not in written
+
+
+@from_either_start
+def test_a_server_with_both_names_asks_for_the_token_of_the_new_one(
+    database: Database, command: tuple[str, ...]
+) -> None:
+    with serving(database, *command, ARIA_DB_TOKEN=TOKEN, ARIA_API_TOKEN="old") as served:
+        _refused(served.client.get(SESSIONS))
+        _refused(served.client.get(SESSIONS, headers={"Authorization": "Bearer old"}))
+        assert served.client.get(SESSIONS, headers=RIGHT).status_code == 200
+
+
+def test_the_old_name_is_harmless_beside_the_new_one_with_the_same_token(
+    database: Database,
+) -> None:
+    with serving(database, ARIA_DB_TOKEN=TOKEN, ARIA_API_TOKEN=TOKEN) as served:
+        _refused(served.client.get(SESSIONS))
+        assert served.client.get(SESSIONS, headers=RIGHT).status_code == 200

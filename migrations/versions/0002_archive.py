@@ -1,0 +1,77 @@
+"""Install the archive: aria-db's own tables, functions and views.
+
+Revision ID: 0002_archive
+Revises: 0001_chat_tables
+"""
+
+from alembic import op
+
+from aria_db.sql_objects import CreateSqlObject
+
+revision = "0002_archive"
+down_revision = "0001_chat_tables"
+branch_labels = None
+depends_on = None
+
+OPERATIONS = [
+    CreateSqlObject("engine_archive_policy", 1),
+    CreateSqlObject("engine_session_hold", 1),
+    CreateSqlObject("engine_archive_run", 1),
+    CreateSqlObject("engine_archive_event", 1),
+    CreateSqlObject("engine_archive_left", 1),
+    CreateSqlObject("engine_conflict_resolution", 1),
+    # lists
+    CreateSqlObject("engine_chat_session_list", 1),
+    CreateSqlObject("engine_chat_session_archive_list", 1),
+    CreateSqlObject("engine_chat_session_all", 1),
+    CreateSqlObject("estimate_sessions", 1),
+    # what other functions call
+    CreateSqlObject("_actor", 1),
+    CreateSqlObject("archive_column_drift", 1),
+    CreateSqlObject("_lock_and_check_tables", 1),
+    CreateSqlObject("_insertable_columns", 1),
+    CreateSqlObject("_check_unseen_holds", 1),
+    CreateSqlObject("_refuse_if_held", 1),
+    CreateSqlObject("_check_session_type", 1),
+    CreateSqlObject("_check_prune_arguments", 1),
+    CreateSqlObject("_check_archive_run", 1),
+    CreateSqlObject("_record_archive_batch", 1),
+    # the moves
+    CreateSqlObject("_remove_archived_copies", 1),
+    CreateSqlObject("archive_sessions", 1),
+    CreateSqlObject("archive_session", 1),
+    CreateSqlObject("engine_archive_candidate", 1),
+    CreateSqlObject("restore_sessions", 1),
+    CreateSqlObject("restore_session", 1),
+    CreateSqlObject("delete_chat_session", 1),
+    CreateSqlObject("delete_archived_session", 1),
+    # retention
+    CreateSqlObject("place_hold", 1),
+    CreateSqlObject("release_hold", 1),
+    CreateSqlObject("begin_archive_run", 1),
+    CreateSqlObject("finish_archive_run", 1),
+    CreateSqlObject("engine_archive_run_list", 1),
+    CreateSqlObject("count_prunable_sessions", 1),
+    CreateSqlObject("prune_sessions", 1),
+    CreateSqlObject("prune_old_sessions", 1),
+    CreateSqlObject("purge_archive", 1),
+    # conflicts
+    CreateSqlObject("engine_session_conflict", 1),
+    CreateSqlObject("session_conflict_differences", 1),
+    CreateSqlObject("resolve_session_conflict", 1),
+    # operations
+    CreateSqlObject("engine_archive_health", 1),
+    CreateSqlObject("verify_archive", 1),
+    CreateSqlObject("archive_access", 1),
+    CreateSqlObject("grant_archive_access", 1),
+]
+
+
+def upgrade() -> None:
+    op.apply_sql_objects(OPERATIONS)
+
+
+def downgrade() -> None:
+    # Rows that an upgrade brings back; all others keep the table.
+    op.run_sql_script("forget_default_policies")
+    op.revert_sql_objects(OPERATIONS)

@@ -1,0 +1,70 @@
+-- delete_chat_session: deletes a live session and its messages for good.
+--
+-- A session on hold is not deleted: AR003. The archive is not touched. No row: no such live
+-- session.
+CREATE OR REPLACE FUNCTION delete_chat_session(session_id uuid, actor text DEFAULT NULL)
+RETURNS TABLE (id uuid, deleted_at timestamptz, message_count bigint)
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path FROM CURRENT
+-- A row that a policy hides would be left behind: fail rather than not see it.
+SET row_security = 'off'
+AS $function$
+BEGIN
+    IF session_id IS NULL THEN
+        RAISE EXCEPTION 'session_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of the session to delete.';
+    END IF;
+
+    PERFORM 1
+    FROM engine_chat_sessions AS live
+    WHERE live.id = delete_chat_session.session_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
+
+    deleted_at := clock_timestamp();
+    WITH
+    deleted_messages AS (
+        DELETE FROM engine_chat_messages AS live
+        WHERE live.session_id = delete_chat_session.session_id
+        RETURNING live.id
+    ),
+
+    deleted_session AS (
+        DELETE FROM engine_chat_sessions AS live
+        WHERE live.id = delete_chat_session.session_id
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = delete_chat_session.session_id
+    )
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, message_count, detail)
+    SELECT
+        delete_chat_session.session_id,
+        'deleted',
+        deleted_at,
+        _actor(delete_chat_session.actor),
+        session_user,
+        count(*),
+        '{"place": "live"}'
+    FROM deleted_messages
+    RETURNING
+        journal.session_id,
+        journal.message_count
+    INTO id, message_count;
+    RETURN NEXT;
+END;
+$function$;
+
+COMMENT ON FUNCTION delete_chat_session(uuid, text) IS
+'Deletes a live session and its messages for good; AR003 while it is on hold. No row: no such live session.';
+
+REVOKE ALL ON FUNCTION delete_chat_session(uuid, text) FROM public;

@@ -1,0 +1,24 @@
+-- finish_archive_run: closes the row of a run, with why it stopped.
+--
+-- A run that has finished already keeps its first reason.
+CREATE OR REPLACE FUNCTION finish_archive_run(run_id bigint, stop_reason text, error text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $function$
+BEGIN
+    UPDATE engine_archive_run AS run
+    SET
+        finished_at = clock_timestamp(),
+        stop_reason = finish_archive_run.stop_reason,
+        error = finish_archive_run.error
+    WHERE run.id = finish_archive_run.run_id AND run.finished_at IS NULL;
+END;
+$function$;
+
+COMMENT ON FUNCTION finish_archive_run(bigint, text, text) IS
+'Closes the row of a run in the log: nothing left, max_runtime, max_sessions, interrupted or failed.';
+
+REVOKE ALL ON FUNCTION finish_archive_run(bigint, text, text) FROM public;

@@ -1,0 +1,219 @@
+-- prune_sessions: one batch of the prune, in the caller's transaction.
+--
+-- Archives up to batch_size sessions: those whose age (age_from of engine_archive_candidate)
+-- is older than older_than, or else than their type's policy says, oldest first; then those
+-- that the application soft-deleted, whatever their age. Returns how many sessions and
+-- messages it moved; 0 when nothing is left that can be moved now. left_behind counts the
+-- sessions that it had to leave for a reason that a person must look at: they are in
+-- engine_archive_left. run_id: an open run of the kind prune; its row gets the figures.
+--
+-- How long a batch takes, and holds its locks, is a matter of its messages: it ends with the
+-- session that brings them to 5,000, also before there are batch_size sessions. They are as
+-- many as message_count says, which the application keeps; counted where it says nothing.
+--
+-- It never waits for a session in use, and never fails because of one: a session whose
+-- row is locked is skipped, and where a message is (for longer than lock_timeout), or a
+-- constraint forbids the move, the batch is done again one by one without that session.
+-- A session that is held, or is in the archive as well, is not picked; one that came to
+-- be so while the rows were being locked is such a constraint. All of them are for a
+-- later run. If that leaves nothing of a batch, the next sessions are picked.
+--
+-- The pick goes through indexes alone: updated_at bounds what the index is read for, before
+-- the age of each session is asked. Soft-deleted sessions come last, because there may be no
+-- index on what tells them.
+--
+-- FOR UPDATE looks at the newest version of a row that changed under it: a session
+-- that became active since the statement began is not picked.
+CREATE OR REPLACE FUNCTION prune_sessions(
+    older_than interval DEFAULT NULL,
+    session_type text DEFAULT NULL,
+    batch_size integer DEFAULT 500,
+    run_id bigint DEFAULT NULL,
+    actor text DEFAULT NULL
+)
+RETURNS TABLE (sessions bigint, messages bigint, left_behind bigint)
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path FROM CURRENT
+-- A row that a policy hides would be left behind: fail rather than not see it.
+SET row_security = 'off'
+SET lock_timeout = '100ms'
+-- A plan may be made while the archive is still empty, and must not scan it for every
+-- candidate when other prunes have filled it.
+SET enable_seqscan = 'off'
+AS $function$
+DECLARE
+    v_enough_messages CONSTANT bigint := 5000;
+    v_before timestamptz;
+    v_picked uuid[];
+    v_messages_picked bigint;
+    v_refused uuid[] := '{}';
+    v_session_id uuid;
+    v_messages bigint;
+    v_left_ids uuid[] := '{}';
+    v_left_states text[] := '{}';
+    v_left_errors text[] := '{}';
+BEGIN
+    IF batch_size IS NULL OR batch_size < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass how many sessions one transaction may move, for example 500.';
+    END IF;
+    PERFORM _check_prune_arguments(older_than, session_type);
+    IF run_id IS NOT NULL THEN
+        PERFORM _check_archive_run(run_id, '{prune}');
+    END IF;
+    PERFORM _lock_and_check_tables();
+
+    -- The age that no policy undercuts bounds the part of the index that is read.
+    v_before := coalesce(
+        now() - older_than,
+        (SELECT max(now() - policy.archive_after) FROM engine_archive_policy AS policy WHERE policy.enabled)
+    );
+
+    sessions := 0;
+    messages := 0;
+    <<pick>>
+    LOOP
+        BEGIN
+            v_picked := '{}';
+            v_messages_picked := 0;
+            -- Loops, and no arrays of ids: rows are locked and counted a few ahead of the one in
+            -- hand, and few for nothing when the batch is full.
+            FOR v_session_id, v_messages IN
+                SELECT
+                    candidate.id,
+                    (
+                        SELECT
+                            CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
+                                SELECT count(*) FROM engine_chat_messages AS live_message
+                                WHERE live_message.session_id = live.id
+                            ) END
+                        FROM engine_chat_sessions AS live
+                        WHERE live.id = candidate.id
+                    )
+                FROM engine_archive_candidate AS candidate
+                WHERE
+                    candidate.updated_at < v_before
+                    AND candidate.age_from < now() - coalesce(older_than, candidate.archive_after)
+                    AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
+                    AND NOT candidate.is_held
+                    AND NOT candidate.is_conflicting
+                    AND candidate.id <> ALL(v_refused)
+                ORDER BY candidate.updated_at
+                LIMIT batch_size
+                FOR UPDATE SKIP LOCKED
+            LOOP
+                v_picked := v_picked || v_session_id;
+                v_messages_picked := v_messages_picked + v_messages;
+                EXIT WHEN v_messages_picked >= v_enough_messages;
+            END LOOP;
+
+            -- Last: there may be no index on what is asked here.
+            IF v_messages_picked < v_enough_messages THEN
+                FOR v_session_id, v_messages IN
+                    SELECT
+                        candidate.id,
+                        (
+                            SELECT
+                                CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
+                                    SELECT count(*) FROM engine_chat_messages AS live_message
+                                    WHERE live_message.session_id = live.id
+                                ) END
+                            FROM engine_chat_sessions AS live
+                            WHERE live.id = candidate.id
+                        )
+                    FROM engine_archive_candidate AS candidate
+                    WHERE
+                        candidate.is_soft_deleted
+                        AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
+                        AND NOT candidate.is_held
+                        AND NOT candidate.is_conflicting
+                        AND candidate.id <> ALL(v_picked || v_refused)
+                    ORDER BY candidate.updated_at
+                    LIMIT batch_size - cardinality(v_picked)
+                    FOR UPDATE SKIP LOCKED
+                LOOP
+                    v_picked := v_picked || v_session_id;
+                    v_messages_picked := v_messages_picked + v_messages;
+                    EXIT WHEN v_messages_picked >= v_enough_messages;
+                END LOOP;
+            END IF;
+            EXIT pick WHEN v_picked = '{}';
+
+            BEGIN
+                SELECT count(*), coalesce(sum(archived.message_count), 0) INTO sessions, messages
+                FROM archive_sessions(v_picked, run_id, actor) AS archived;
+            EXCEPTION
+                WHEN
+                    lock_not_available
+                    OR deadlock_detected
+                    OR integrity_constraint_violation
+                    OR SQLSTATE 'AR001'
+                    OR SQLSTATE 'AR003'
+                    THEN
+                    sessions := 0;
+                    messages := 0;
+                    FOREACH v_session_id IN ARRAY v_picked LOOP
+                        BEGIN
+                            SELECT archived.message_count INTO STRICT v_messages
+                            FROM archive_sessions(ARRAY[v_session_id], run_id, actor) AS archived;
+                            sessions := sessions + 1;
+                            messages := messages + v_messages;
+                        EXCEPTION
+                            WHEN lock_not_available OR deadlock_detected THEN
+                                v_refused := v_refused || v_session_id;
+                                RAISE NOTICE 'session % is in use and left for a later run', v_session_id;
+                            WHEN integrity_constraint_violation OR SQLSTATE 'AR001' OR SQLSTATE 'AR003' THEN
+                                v_refused := v_refused || v_session_id;
+                                v_left_ids := v_left_ids || v_session_id;
+                                v_left_states := v_left_states || sqlstate;
+                                v_left_errors := v_left_errors || sqlerrm;
+                                RAISE WARNING 'session % cannot be archived: %', v_session_id, sqlerrm;
+                        END;
+                    END LOOP;
+            END;
+            EXIT pick WHEN sessions > 0;
+
+            -- Nothing of this batch can be moved: unlock its rows before others are locked.
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found';
+        EXCEPTION
+            WHEN no_data_found THEN
+                sessions := 0;
+                messages := 0;
+        END;
+    END LOOP;
+
+    -- At the end: a batch of which nothing could be moved was rolled back, and its locks are
+    -- gone. A session that is moving meanwhile is locked, and not left any more.
+    IF v_left_ids <> '{}' THEN
+        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message)
+        SELECT
+            live.id,
+            prune_sessions.run_id,
+            refused.state,
+            refused.error
+        FROM unnest(v_left_ids, v_left_states, v_left_errors) AS refused (id, state, error)
+        INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
+        FOR KEY SHARE OF live SKIP LOCKED
+        ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
+        SET
+            run_id = excluded.run_id,
+            sqlstate = excluded.sqlstate,
+            message = excluded.message,
+            at = excluded.at;
+    END IF;
+    left_behind := cardinality(v_left_ids);
+    IF run_id IS NOT NULL AND sessions > 0 THEN
+        PERFORM _record_archive_batch(run_id, sessions, messages);
+    END IF;
+    RETURN NEXT;
+END;
+$function$;
+
+COMMENT ON FUNCTION prune_sessions(interval, text, integer, bigint, text) IS
+'Archives one batch of sessions that are soft-deleted or older than older_than (or their policy). '
+'Returns how many sessions and messages; 0 when nothing is left that can be moved now.';
+
+REVOKE ALL ON FUNCTION prune_sessions(interval, text, integer, bigint, text) FROM public;
