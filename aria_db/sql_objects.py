@@ -28,7 +28,7 @@ How an object changes after a release:
 * A function that gets an argument becomes two in its file: one with the new argument and no
   defaults, and one with the old arguments that calls it. Calls of both kinds work from then
   on, and whoever may call the one may call the other.
-* A table of ours gets columns by ``op.add_column``, and loses them by ``op.drop_column``.
+* A table of ours gets columns by Alembic's own ``AddColumnOp``, whose inverse drops them.
 """
 
 from __future__ import annotations
@@ -39,16 +39,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from alembic.operations import MigrateOperation, Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy.dialects.postgresql import array
 
 from aria_db import resources
+from aria_db.database import literal
 
 Kind = Literal["function", "procedure", "table", "view"]
+
+CHAT_TABLES = (
+    "engine_chat_sessions",
+    "engine_chat_messages",
+    "engine_chat_session_archive",
+    "engine_chat_message_archive",
+)
+"""The application's tables, in the order in which the moves lock them."""
 
 _FILE_NAME = re.compile(r"(?P<name>\w+)_v(?P<version>\d{2,})\.sql")
 _CREATE = re.compile(r"^CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|TABLE|VIEW)\b", re.MULTILINE)
@@ -161,6 +169,8 @@ def at_head(scripts: ScriptDirectory) -> list[SqlObject]:
     installed: dict[str, SqlObject] = {}
     for script in reversed(list(scripts.walk_revisions())):
         for operation in getattr(script.module, "OPERATIONS", ()):
+            if not isinstance(operation, SqlObjectOperation):
+                continue
             installed.pop(operation.name, None)
             if not isinstance(operation, DropSqlObject):
                 installed[operation.name] = operation.file
@@ -289,39 +299,34 @@ class ReplaceSqlObject(SqlObjectOperation):
 
 @Operations.register_operation("apply_sql_objects")
 class ApplySqlObjects(MigrateOperation):
-    """Carry out operations on objects, in their order.
+    """Carry out operations, in their order. The relations of aria-db are locked first.
 
-    :param operations: the operations.
+    :param steps: operations that know their inverse: those of this module, and Alembic's own
+        such as ``AddColumnOp``.
     """
 
-    def __init__(self, operations: Sequence[SqlObjectOperation]) -> None:
-        self.operations = operations
+    def __init__(self, steps: Sequence[MigrateOperation]) -> None:
+        self.steps = steps
 
     @classmethod
-    def apply_sql_objects(cls, operations: Operations, steps: Sequence[SqlObjectOperation]) -> None:
-        """Carry out operations on objects: ``op.apply_sql_objects(OPERATIONS)``."""
+    def apply_sql_objects(cls, operations: Operations, steps: Sequence[MigrateOperation]) -> None:
+        """Carry out operations: ``op.apply_sql_objects(OPERATIONS)``."""
         operations.invoke(cls(steps))
-
-    def reverse(self) -> ApplySqlObjects:
-        """Return what undoes all of them, the last one first."""
-        return ApplySqlObjects([step.reverse() for step in reversed(self.operations)])
 
 
 @Operations.register_operation("revert_sql_objects")
 class RevertSqlObjects(MigrateOperation):
-    """Undo operations on objects, the last one first.
+    """Undo operations, the last one first. The relations of aria-db are locked first.
 
-    :param operations: the operations that were applied.
+    :param steps: the operations that were applied.
     """
 
-    def __init__(self, operations: Sequence[SqlObjectOperation]) -> None:
-        self.operations = operations
+    def __init__(self, steps: Sequence[MigrateOperation]) -> None:
+        self.steps = steps
 
     @classmethod
-    def revert_sql_objects(
-        cls, operations: Operations, steps: Sequence[SqlObjectOperation]
-    ) -> None:
-        """Undo operations on objects: ``op.revert_sql_objects(OPERATIONS)``."""
+    def revert_sql_objects(cls, operations: Operations, steps: Sequence[MigrateOperation]) -> None:
+        """Undo operations: ``op.revert_sql_objects(OPERATIONS)``."""
         operations.invoke(cls(steps))
 
 
@@ -365,7 +370,7 @@ def _create(operations: Operations, operation: CreateSqlObject) -> None:
 def _drop(operations: Operations, operation: DropSqlObject) -> None:
     dropped = operation.file
     if dropped.kind == "table":
-        _call(operations, "drop_tables", array([dropped.name]), operation.if_created)
+        _call(operations, "drop_tables", [dropped.name], operation.if_created)
         return
     for signature in dropped.signatures:
         operations.execute(verbatim(f"DROP {dropped.kind.upper()} {signature}"))
@@ -388,31 +393,57 @@ def _replace(operations: Operations, operation: ReplaceSqlObject) -> None:
 
 @Operations.implementation_for(ApplySqlObjects)
 def _apply(operations: Operations, operation: ApplySqlObjects) -> None:
-    for step in operation.operations:
+    _lock_relations(operations)
+    for step in operation.steps:
         operations.invoke(step)
 
 
 @Operations.implementation_for(RevertSqlObjects)
 def _revert(operations: Operations, operation: RevertSqlObjects) -> None:
+    _lock_relations(operations)
+    steps: list[Any] = [step.reverse() for step in reversed(operation.steps)]
     # Tables that go together are all locked before one of them is looked at.
-    steps = ApplySqlObjects(operation.operations).reverse().operations
     for if_created, group in groupby(steps, key=_dropped_table):
         if if_created is None:
             for step in group:
                 operations.invoke(step)
         else:
             names = [step.name for step in group][::-1]
-            _call(operations, "drop_tables", array(names), if_created)
+            _call(operations, "drop_tables", names, if_created)
 
 
-def _dropped_table(step: SqlObjectOperation) -> bool | None:
+def _lock_relations(operations: Operations) -> None:
+    """Lock the views and tables that are aria-db's own, where they exist."""
+    _call(
+        operations,
+        "lock_relations",
+        [
+            sql_object.name
+            for sql_object in newest().values()
+            if sql_object.kind in {"table", "view"} and sql_object.name not in CHAT_TABLES
+        ],
+    )
+
+
+def _dropped_table(step: MigrateOperation) -> bool | None:
     """Return how a step drops a table: True if only where aria-db created it; None: it doesn't."""
     if isinstance(step, DropSqlObject) and step.file.kind == "table":
         return step.if_created
     return None
 
 
-def _call(operations: Operations, name: str, *arguments: object) -> None:
+def _call(operations: Operations, name: str, *arguments: bool | str | list[str]) -> None:
     """Create one of the temporary functions in ``sql/installation`` and call it."""
     operations.invoke(RunSqlScript(name))
-    operations.execute(sa.select(getattr(sa.func.pg_temp, name)(*arguments)))
+    values = ", ".join(map(_constant, arguments))
+    operations.execute(verbatim(f"SELECT pg_temp.{name}({values})"))
+
+
+def _constant(value: bool | str | list[str]) -> str:
+    """Return a value as SQL writes it, for the database and for a script alike."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return literal(value)
+    return f"ARRAY[{', '.join(map(literal, value))}]"

@@ -94,15 +94,6 @@ def last_name(node: ast.AST) -> str | None:
     return None
 
 
-def sql_files_in_force() -> set[Path]:
-    """Return the newest version of every object; those before it are history."""
-    return {
-        sql_objects.path(kind, name, version)
-        for kind in ("function", "procedure", "view")
-        for name, version in sql_objects.newest(kind).items()
-    }
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -145,7 +136,8 @@ def test_sql_text_is_in_sql_and_migrations_only() -> None:
 
 
 def test_only_archive_sessions_inserts_into_an_archive() -> None:
-    superseded = set((ROOT / "sql").rglob("*_v*.sql")) - sql_files_in_force()
+    in_force = {sql_object.path for sql_object in sql_objects.newest().values()}
+    superseded = set((ROOT / "sql").rglob("*_v*.sql")) - in_force
     searched = [
         file
         for directory in ("sql", "migrations", "aria_db")
@@ -158,9 +150,7 @@ def test_only_archive_sessions_inserts_into_an_archive() -> None:
         for insert in INSERT_INTO_ARCHIVE.findall(file.read_text("utf-8"))
     ]
 
-    newest = sql_objects.path(
-        "function", "archive_sessions", sql_objects.newest("function")["archive_sessions"]
-    )
+    newest = sql_objects.newest()["archive_sessions"].path
     assert sorted(inserts) == [
         (newest, "INSERT INTO engine_chat_message_archive"),
         (newest, "INSERT INTO engine_chat_session_archive"),

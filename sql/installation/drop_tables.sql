@@ -28,7 +28,10 @@ BEGIN
     FOREACH v_name IN ARRAY v_tables LOOP
         EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', v_name);
     END LOOP;
-    FOREACH v_name IN ARRAY v_tables LOOP
+    FOR v_name IN
+        SELECT named.name FROM unnest(v_tables) WITH ORDINALITY AS named (name, place)
+        ORDER BY named.place DESC
+    LOOP
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I)', v_name) INTO v_has_rows;
         IF v_has_rows THEN
             RAISE EXCEPTION 'table % holds rows and is not dropped', v_name
@@ -36,11 +39,6 @@ BEGIN
                 HINT = 'Nothing was changed. restore_sessions() brings archived sessions back. Keep what you '
                     'need of the rows elsewhere (pg_dump), delete them, and try again.';
         END IF;
-    END LOOP;
-    FOR v_name IN
-        SELECT named.name FROM unnest(v_tables) WITH ORDINALITY AS named (name, place)
-        ORDER BY named.place DESC
-    LOOP
         EXECUTE format('DROP TABLE %I', v_name);
     END LOOP;
     FOREACH v_name IN ARRAY v_views LOOP

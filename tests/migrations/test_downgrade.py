@@ -24,6 +24,8 @@ from tests.migrations.support import (
 )
 from tests.support import new_session
 
+CHAT_TABLES = "0001_chat_tables"
+
 # The least that makes a table hold a row.
 FILL = {
     "engine_chat_sessions": "INSERT INTO engine_chat_sessions DEFAULT VALUES",
@@ -42,12 +44,24 @@ FILL = {
     """,
 }
 
-# The same for the tables of revision 0003, which no downgrade below it leaves.
+# The same for aria-db's own tables, which no downgrade below 0002_archive leaves.
 FILL_OUR_OWN = {
     "engine_session_hold": """
         INSERT INTO engine_session_hold (session_id, reason) VALUES (gen_random_uuid(), 'asked')
     """,
     "engine_archive_run": "SELECT begin_archive_run('prune')",
+    "engine_archive_event": """
+        INSERT INTO engine_archive_event (session_id, event, at, actor, role)
+        VALUES (gen_random_uuid(), 'archived', now(), '', '')
+    """,
+    "engine_archive_left": """
+        INSERT INTO engine_archive_left (session_id, sqlstate, message)
+        VALUES (gen_random_uuid(), 'AR001', '')
+    """,
+    "engine_conflict_resolution": """
+        INSERT INTO engine_conflict_resolution (session_id, destination)
+        VALUES (gen_random_uuid(), 'live')
+    """,
     "engine_archive_policy": """
         INSERT INTO engine_archive_policy (session_type) VALUES ('imported')
     """,
@@ -87,7 +101,7 @@ def test_a_downgrade_does_not_drop_a_default_policy_that_was_changed(
     connection.execute(f"UPDATE engine_archive_policy SET {change} WHERE session_type = '*'")
 
     with pytest.raises(sa.exc.OperationalError, match="engine_archive_policy holds rows"):
-        downgrade(database, "0002")
+        downgrade(database, CHAT_TABLES)
 
 
 def test_a_downgrade_drops_the_default_policies_and_the_upgrade_brings_them_back(
@@ -96,7 +110,7 @@ def test_a_downgrade_drops_the_default_policies_and_the_upgrade_brings_them_back
     policies = "SELECT array_agg(policy::text) FROM engine_archive_policy AS policy"
     before = one(connection, policies)
 
-    downgrade(database, "0002")
+    downgrade(database, CHAT_TABLES)
     upgrade(database)
 
     assert one(connection, policies) == before
