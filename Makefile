@@ -17,6 +17,11 @@
 #              the same on small data: for its correctness, not for its figures
 # make bench-check
 #              measures, and fails where a figure is worse than the committed one
+# make sql-next NAME=prune_sessions
+#              copies the newest version of an SQL object to the next number, and writes the revision
+# make sql-diff NAME=prune_sessions
+#              shows what the newest version changes
+# make schema  writes tests/migrations/schema.sql, the schema at the newest revision
 # make wheel   builds the wheel and tries it in a fresh environment
 
 PYTHON ?= python3
@@ -26,6 +31,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 
 .PHONY: demo test test-matrix test-isolation test-model test-faults test-mutations lint audit format \
+	sql-next sql-diff schema \
 	bench bench-quick bench-check wheel clean
 
 demo: $(VENV)/installed
@@ -69,6 +75,12 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+sql-next sql-diff: sql-%: $(VENV)/installed
+	$(BIN)/python -m migrations.sql_version $* $(NAME)
+
+schema: $(VENV)/installed
+	$(BIN)/python -m tests.migrations.dump
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench $(NAMES)

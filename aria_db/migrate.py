@@ -120,6 +120,7 @@ def config(
     configuration = Config()
     configuration.set_main_option("script_location", str(resources.MIGRATIONS).replace("%", "%%"))
     configuration.set_main_option("path_separator", "os")
+    configuration.set_main_option("file_template", "%%(rev)s")
     configuration.attributes["connection"] = connection
     configuration.attributes["schema"] = schema
     configuration.attributes["adopt"] = adopt

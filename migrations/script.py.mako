@@ -1,3 +1,4 @@
+<% operations = context.get("operations", UNDEFINED) or [] %>\
 """${message}
 
 Revision ID: ${up_revision}
@@ -5,11 +6,31 @@ Revises: ${down_revision | comma,n}
 """
 
 from alembic import op
+% if operations:
+
+from aria_db.sql_objects import ${", ".join(sorted({type(step).__name__ for step in operations}))}
+% endif
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
-branch_labels = ${repr(branch_labels)}
-depends_on = ${repr(depends_on)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
+branch_labels = None
+depends_on = None
+% if operations:
+
+OPERATIONS = [
+% for step in operations:
+    ${type(step).__name__}("${step.name}", ${step.version}),
+% endfor
+]
+
+
+def upgrade() -> None:
+    op.apply_sql_objects(OPERATIONS)
+
+
+def downgrade() -> None:
+    op.revert_sql_objects(OPERATIONS)
+% else:
 
 
 def upgrade() -> None:
@@ -18,3 +39,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     ${downgrades if downgrades else "pass"}
+% endif

@@ -59,18 +59,7 @@ class NextRelease:
 
     def __init__(self, directory: Path, head: str) -> None:
         self.directory = directory
-        for source, name in (
-            (resources.PACKAGE, "aria_db"),
-            (resources.SQL, "sql"),
-            (resources.MIGRATIONS, "migrations"),
-        ):
-            shutil.copytree(
-                source,
-                directory / name,
-                ignore=shutil.ignore_patterns("__pycache__", "sql", "migrations"),
-                dirs_exist_ok=True,
-            )
-        shutil.copy(ROOT / "alembic.ini", directory)
+        copy_checkout(directory)
         installed = [
             sql_object for sql_object in sql_objects.newest().values() if sql_object.kind != "table"
         ]
@@ -87,21 +76,33 @@ class NextRelease:
 
     def run(self, database: Database, *arguments: str) -> None:
         """Run alembic of the next release on a database; it must succeed."""
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PG", "ARIA_", "DATABASE_URL"))
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments],
-            cwd=self.directory,
-            env=environment
-            | {"PYTHONPATH": str(self.directory), "DATABASE_URL": database.libpq_url()},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
+        run_module(self.directory, "alembic", *arguments, DATABASE_URL=database.libpq_url())
+
+
+def copy_checkout(directory: Path) -> None:
+    """Copy what the program and its revisions need into a folder."""
+    for name in ("aria_db", "sql", "migrations"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "alembic.ini", directory)
+
+
+def run_module(directory: Path, *arguments: str, **environment: str) -> str:
+    """Run a module of a copied checkout, which must succeed; return what it printed."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "ARIA_", "DATABASE_URL"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=directory,
+        env=inherited | environment | {"PYTHONPATH": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def next_version(sql_object: sql_objects.SqlObject) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from aria_db import resources, sql_objects
 from aria_db.database import Database
+from tests.migrations.dump import FILE, dump
 from tests.migrations.support import Catalogue, catalogue, one, upgrade
 
 TABLES_AND_VIEWS = {"table", "view"}
@@ -129,3 +130,12 @@ def test_a_script_changes_nothing_in_the_files_it_is_made_from() -> None:
     # it was installed.
     for file in resources.SQL.rglob("*.sql"):
         assert "\t" not in file.read_text("utf-8"), file
+
+
+def test_the_committed_schema_is_the_one_that_the_revisions_install(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    if connection.info.server_version // 10000 != 18:
+        pytest.skip("schema.sql is of PostgreSQL 18, and pg_dump writes others differently")
+
+    assert dump(database) == FILE.read_text("utf-8"), "run `make schema` and review the diff"

@@ -1,0 +1,3504 @@
+--
+-- PostgreSQL database dump
+--
+
+--
+-- Name: _actor(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._actor(actor text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(nullif(actor, ''), nullif(current_setting('aria_db.actor', TRUE), ''), session_user);
+$$;
+
+--
+-- Name: FUNCTION _actor(actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._actor(actor text) IS 'Internal: the actor that the journal records for a call.';
+
+--
+-- Name: _check_archive_run(bigint, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._check_archive_run(run_id bigint, kinds text[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    v_run record;
+BEGIN
+    SELECT
+        run.kind,
+        run.finished_at
+    INTO v_run
+    FROM engine_archive_run AS run
+    WHERE run.id = _check_archive_run.run_id;
+
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no run %', run_id
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass what begin_archive_run() returned, or NULL.';
+    ELSIF v_run.kind <> ALL(kinds) THEN
+        RAISE EXCEPTION 'run % is of the kind %, and must be %', run_id, v_run.kind, array_to_string(kinds, ' or ')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Begin one of the right kind: begin_archive_run(%L).', kinds[1]);
+    ELSIF v_run.finished_at IS NOT NULL THEN
+        RAISE EXCEPTION 'run % has finished', run_id
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Nothing was done. Begin another one: begin_archive_run().';
+    END IF;
+    RETURN v_run.kind;
+END;
+$$;
+
+--
+-- Name: FUNCTION _check_archive_run(run_id bigint, kinds text[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._check_archive_run(run_id bigint, kinds text[]) IS 'Internal to bulk work: raises 22023 for a run that is unknown, finished or of another kind.';
+
+--
+-- Name: _check_prune_arguments(interval, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._check_prune_arguments(older_than interval, session_type text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    IF older_than <= interval '0' OR older_than > interval '365000 days' THEN
+        RAISE EXCEPTION 'older_than is %, and must be more than zero and at most 365000 days', older_than
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass an age such as interval ''30 days'', or NULL for what the policies say.';
+    END IF;
+
+    PERFORM _check_session_type(session_type);
+
+    IF
+        older_than IS NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM engine_archive_policy AS policy
+            WHERE
+                _check_prune_arguments.session_type IS NULL
+                OR policy.session_type IN (_check_prune_arguments.session_type, '*')
+        )
+    THEN
+        RAISE EXCEPTION 'no policy says at which age %sessions are archived', coalesce(session_type || ' ', '')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass older_than, or give engine_archive_policy a row for the type or for ''*''.';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _check_prune_arguments(older_than interval, session_type text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._check_prune_arguments(older_than interval, session_type text) IS 'Internal to the prune: raises 22023 for an age or a session type that cannot be meant.';
+
+--
+-- Name: _check_session_type(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._check_session_type(session_type text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    IF
+        session_type IS NOT NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM engine_archive_policy AS policy
+            WHERE policy.session_type = _check_session_type.session_type AND policy.session_type <> '*'
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM engine_chat_sessions AS live
+            WHERE live.session_type = _check_session_type.session_type
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM engine_chat_session_archive AS archived
+            WHERE archived.session_type = _check_session_type.session_type
+        )
+    THEN
+        RAISE EXCEPTION 'no session has the type "%", and no policy names it', session_type
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Check the spelling, or give the type a row in engine_archive_policy.';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _check_session_type(session_type text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._check_session_type(session_type text) IS 'Internal to the prune and the purge: raises 22023 for a session type that nothing has.';
+
+--
+-- Name: _check_unseen_holds(uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._check_unseen_holds(session_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_inserted uuid[];
+BEGIN
+    WITH inserted AS (
+        INSERT INTO engine_session_hold AS hold (session_id, reason)
+        SELECT
+            unnest(session_ids),
+            'looked for, and not there'
+        ON CONFLICT DO NOTHING
+        RETURNING hold.session_id
+    )
+
+    SELECT array_agg(inserted.session_id) INTO v_inserted
+    FROM inserted;
+
+    DELETE FROM engine_session_hold AS hold
+    WHERE hold.session_id = ANY(v_inserted);
+END;
+$$;
+
+--
+-- Name: FUNCTION _check_unseen_holds(session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._check_unseen_holds(session_ids uuid[]) IS 'Internal to the moves: 40001 if a session was put on hold that the snapshot does not show.';
+
+--
+-- Name: _insertable_columns(regclass, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._insertable_columns(chat_table regclass, is_new boolean DEFAULT true) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT string_agg(quote_ident(chat_column.attname), ', ' ORDER BY chat_column.attnum)
+    FROM pg_catalog.pg_attribute AS chat_column
+    WHERE
+        chat_column.attrelid = chat_table
+        AND chat_column.attnum > 0
+        AND NOT chat_column.attisdropped
+        AND NOT EXISTS (
+            SELECT 1
+            FROM pg_catalog.pg_attribute AS table_column
+            WHERE
+                table_column.attname = chat_column.attname
+                AND table_column.attrelid IN (
+                    SELECT chat_table::oid
+                    UNION ALL
+                    SELECT shown.refobjid
+                    FROM pg_catalog.pg_rewrite AS view_rule
+                    INNER JOIN pg_catalog.pg_depend AS shown
+                        ON
+                            view_rule.oid = shown.objid
+                            AND shown.classid = 'pg_rewrite'::regclass
+                            AND shown.refclassid = 'pg_class'::regclass
+                    WHERE view_rule.ev_class = chat_table
+                )
+                AND (
+                    table_column.attgenerated <> ''
+                    OR (table_column.attidentity = 'a' AND NOT is_new)
+                )
+        );
+$$;
+
+--
+-- Name: FUNCTION _insertable_columns(chat_table regclass, is_new boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._insertable_columns(chat_table regclass, is_new boolean) IS 'Internal to the moves: the columns of a chat table that are not generated, as a list for SQL.';
+
+--
+-- Name: _lock_and_check_tables(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._lock_and_check_tables() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_drift record;
+BEGIN
+    LOCK TABLE
+        engine_chat_sessions,
+        engine_chat_messages,
+        engine_chat_session_archive,
+        engine_chat_message_archive
+    IN ROW EXCLUSIVE MODE;
+
+    -- A stricter level than READ COMMITTED shows the catalogue as of the caller's snapshot,
+    -- and would compare columns that are not those of now. has_column_privilege does look
+    -- at now, and gives null for a column that is not there. Of a view, the table beneath
+    -- it is looked at as well.
+    IF
+        current_setting('transaction_isolation') <> 'read committed'
+        AND EXISTS (
+            WITH
+            chat_relations (id) AS (
+                VALUES
+                ('engine_chat_sessions'::regclass::oid),
+                ('engine_chat_messages'::regclass),
+                ('engine_chat_session_archive'::regclass),
+                ('engine_chat_message_archive'::regclass)
+            )
+
+            SELECT 1
+            FROM pg_catalog.pg_attribute AS chat_column
+            WHERE
+                chat_column.attrelid IN (
+                    SELECT chat_relations.id
+                    FROM chat_relations
+                    UNION ALL
+                    SELECT shown.refobjid
+                    FROM chat_relations
+                    INNER JOIN pg_catalog.pg_rewrite AS view_rule ON chat_relations.id = view_rule.ev_class
+                    INNER JOIN pg_catalog.pg_depend AS shown
+                        ON
+                            view_rule.oid = shown.objid
+                            AND shown.classid = 'pg_rewrite'::regclass
+                            AND shown.refclassid = 'pg_class'::regclass
+                )
+                AND chat_column.attnum > 0
+            GROUP BY chat_column.attrelid
+            HAVING
+                bool_or(
+                    NOT chat_column.attisdropped
+                    AND has_column_privilege(chat_column.attrelid, chat_column.attnum, 'SELECT') IS NULL
+                )
+                OR has_column_privilege(
+                    chat_column.attrelid, (max(chat_column.attnum) + 1)::smallint, 'SELECT'
+                ) IS NOT NULL
+        )
+    THEN
+        RAISE EXCEPTION 'the columns of the chat tables have changed since this transaction began'
+            USING ERRCODE = 'serialization_failure',
+            HINT = 'Nothing was moved. Try again in a new transaction.';
+    END IF;
+
+    IF
+        EXISTS (
+            SELECT 1
+            FROM (
+                VALUES
+                ('engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass),
+                ('engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass)
+            ) AS table_pairs (live, archive)
+            WHERE
+                -- of a view, the table beneath it is looked at as well
+                EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_rewrite AS view_rule
+                    WHERE view_rule.ev_class IN (table_pairs.live, table_pairs.archive)
+                )
+                OR ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(
+                    SELECT (live_column.attname, live_column.atttypid, live_column.atttypmod)
+                    FROM pg_catalog.pg_attribute AS live_column
+                    WHERE
+                        live_column.attrelid = table_pairs.live
+                        AND live_column.attnum > 0
+                        AND NOT live_column.attisdropped
+                    ORDER BY live_column.attnum
+                )
+                <> ARRAY(
+                    SELECT (archive_column.attname, archive_column.atttypid, archive_column.atttypmod)
+                    FROM pg_catalog.pg_attribute AS archive_column
+                    WHERE
+                        archive_column.attrelid = table_pairs.archive
+                        AND archive_column.attnum > 0
+                        AND NOT archive_column.attisdropped
+                    ORDER BY archive_column.attnum
+                )
+        )
+    THEN
+        SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'column %.% %', v_drift.live_table, v_drift.column_name, v_drift.problem
+                USING ERRCODE = 'AR002',
+                HINT = 'Nothing was moved. Give the archive archived_at first and then the columns of the live '
+                    'table in their order; SELECT * FROM archive_column_drift() lists every difference.';
+        END IF;
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _lock_and_check_tables(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._lock_and_check_tables() IS 'Internal to the moves: locks the chat tables against ALTER TABLE and raises AR002 on column drift.';
+
+--
+-- Name: _record_archive_batch(bigint, bigint, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE engine_archive_run AS run
+    SET
+        batches = run.batches + 1,
+        sessions = run.sessions + _record_archive_batch.sessions,
+        messages = run.messages + _record_archive_batch.messages,
+        last_batch_at = clock_timestamp(),
+        backend_pid = pg_backend_pid()
+    WHERE run.id = _record_archive_batch.run_id AND run.finished_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'run % has finished', run_id
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'The batch was rolled back. Begin another run: begin_archive_run().';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _record_archive_batch(run_id bigint, sessions bigint, messages bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) IS 'Internal to bulk work: adds a batch to the row of its run.';
+
+--
+-- Name: _refuse_if_held(uuid[], text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._refuse_if_held(session_ids uuid[], outcome text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_hold record;
+BEGIN
+    SELECT
+        hold.session_id,
+        hold.reason,
+        hold.placed_by
+    INTO v_hold
+    FROM engine_session_hold AS hold
+    WHERE hold.session_id = ANY(session_ids)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'session % is on hold: %', v_hold.session_id, v_hold.reason
+            USING ERRCODE = 'AR003',
+            DETAIL = format('The hold was placed by %s.', v_hold.placed_by),
+            HINT = format('Nothing was %s. release_hold() ends the hold when its reason is gone.', outcome);
+    END IF;
+
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM _check_unseen_holds(session_ids);
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _refuse_if_held(session_ids uuid[], outcome text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._refuse_if_held(session_ids uuid[], outcome text) IS 'Internal to the moves: AR003 for a session on hold; 40001 for a hold that the snapshot does not show.';
+
+--
+-- Name: _remove_archived_copies(uuid[], bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_conflict record;
+BEGIN
+    WITH
+    removed_messages AS (
+        DELETE FROM engine_chat_messages AS live
+        WHERE live.session_id = ANY(session_ids)
+        RETURNING live.*
+    ),
+
+    removed_sessions AS (
+        DELETE FROM engine_chat_sessions AS live
+        WHERE live.id = ANY(session_ids)
+        RETURNING live.*
+    )
+
+    SELECT
+        removed.id AS session_id,
+        'its row' AS what
+    INTO v_conflict
+    FROM removed_sessions AS removed
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM engine_chat_session_archive AS archived
+            WHERE
+                archived.id = removed.id
+                AND record_image_eq(ROW(archived.archived_at, removed.*), archived)
+        )
+    UNION ALL
+    SELECT
+        removed.session_id,
+        'message ' || removed.id
+    FROM removed_messages AS removed
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM engine_chat_message_archive AS archived
+            WHERE
+                archived.session_id = removed.session_id
+                AND archived.id = removed.id
+                AND record_image_eq(ROW(archived.archived_at, removed.*), archived)
+        )
+    LIMIT 1;
+
+    IF FOUND THEN
+        RAISE EXCEPTION 'session % is live and archived, and % is not the same in both',
+            v_conflict.session_id, v_conflict.what
+            USING ERRCODE = 'AR001',
+            HINT = 'Nothing was moved. `aria-db conflicts` (engine_session_conflict, resolve_session_conflict()) '
+                'shows what differs and merges the two.';
+    END IF;
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, run_id, message_count, detail)
+    SELECT
+        archived.id,
+        'resolved',
+        clock_timestamp(),
+        _remove_archived_copies.actor,
+        session_user,
+        _remove_archived_copies.run_id,
+        (
+            SELECT count(*) FROM engine_chat_message_archive AS archived_message
+            WHERE archived_message.session_id = archived.id
+        ),
+        '{"destination": "archive"}'
+    FROM engine_chat_session_archive AS archived
+    WHERE archived.id = ANY(session_ids);
+
+    DELETE FROM engine_archive_left AS left_behind
+    WHERE left_behind.session_id = ANY(session_ids);
+END;
+$$;
+
+--
+-- Name: FUNCTION _remove_archived_copies(session_ids uuid[], run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text) IS 'Internal to archive_sessions: removes live sessions that the archive holds bit for bit; AR001 otherwise.';
+
+--
+-- Name: archive_access(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.archive_access() RETURNS TABLE(access text, object text, privilege text)
+    LANGUAGE sql IMMUTABLE
+    BEGIN ATOMIC
+ WITH matrix(object, reader, app, operator) AS (
+          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_session_hold'::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,'SELECT'::text)
+         )
+  SELECT kind.access,
+     matrix.object,
+     privilege.name AS privilege
+    FROM ((matrix
+      CROSS JOIN ( VALUES ('reader'::text), ('app'::text), ('operator'::text)) kind(access))
+      CROSS JOIN LATERAL string_to_table(
+         CASE kind.access
+             WHEN 'reader'::text THEN matrix.reader
+             WHEN 'app'::text THEN matrix.app
+             ELSE matrix.operator
+         END, ', '::text) privilege(name));
+END;
+
+--
+-- Name: FUNCTION archive_access(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.archive_access() IS 'The privileges that grant_archive_access() gives a reader, an app and an operator: a row each.';
+
+--
+-- Name: archive_column_drift(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.archive_column_drift() RETURNS TABLE(live_table text, column_name text, problem text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH
+    table_pairs (live, archive) AS (
+        VALUES
+        ('engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass),
+        ('engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass)
+    ),
+
+    expected_columns AS (
+        SELECT
+            table_pairs.live,
+            table_pairs.archive,
+            'archived_at'::name AS attname,
+            'timestamptz'::regtype::oid AS atttypid,
+            -1 AS atttypmod,
+            1 AS place
+        FROM table_pairs
+        UNION ALL
+        SELECT
+            table_pairs.live,
+            table_pairs.archive,
+            live_column.attname,
+            live_column.atttypid,
+            live_column.atttypmod,
+            1 + row_number() OVER (PARTITION BY table_pairs.live ORDER BY live_column.attnum) AS place
+        FROM table_pairs
+        INNER JOIN pg_catalog.pg_attribute AS live_column ON table_pairs.live = live_column.attrelid
+        WHERE live_column.attnum > 0 AND NOT live_column.attisdropped
+    ),
+
+    archive_columns AS (
+        SELECT
+            table_pairs.live,
+            table_pairs.archive,
+            archive_column.attname,
+            archive_column.atttypid,
+            archive_column.atttypmod,
+            row_number() OVER (PARTITION BY table_pairs.archive ORDER BY archive_column.attnum) AS place
+        FROM table_pairs
+        INNER JOIN pg_catalog.pg_attribute AS archive_column ON table_pairs.archive = archive_column.attrelid
+        WHERE archive_column.attnum > 0 AND NOT archive_column.attisdropped
+    ),
+
+    -- what the rule of a view depends on: its table, and the columns that it shows
+    shown_columns AS (
+        SELECT
+            table_pairs.live,
+            view_rule.ev_class::regclass AS view_name,
+            shown.refobjid::regclass AS table_name,
+            shown.refobjsubid AS attnum
+        FROM table_pairs
+        INNER JOIN pg_catalog.pg_rewrite AS view_rule
+            ON view_rule.ev_class IN (table_pairs.live, table_pairs.archive)
+        INNER JOIN pg_catalog.pg_depend AS shown
+            ON
+                view_rule.oid = shown.objid
+                AND shown.classid = 'pg_rewrite'::regclass
+                AND shown.refclassid = 'pg_class'::regclass
+                AND view_rule.ev_class <> shown.refobjid
+    ),
+
+    hidden_columns AS (
+        SELECT DISTINCT
+            shown_columns.live,
+            shown_columns.view_name,
+            shown_columns.table_name,
+            table_column.attname
+        FROM shown_columns
+        INNER JOIN pg_catalog.pg_attribute AS table_column
+            ON shown_columns.table_name = table_column.attrelid
+        WHERE
+            table_column.attnum > 0
+            AND NOT table_column.attisdropped
+            AND NOT EXISTS (
+                SELECT 1 FROM shown_columns AS same_view
+                WHERE
+                    same_view.view_name = shown_columns.view_name
+                    AND same_view.table_name = shown_columns.table_name
+                    AND same_view.attnum = table_column.attnum
+            )
+    ),
+
+    problems AS (
+        SELECT
+            coalesce(expected.live, archived.live)::text AS live_table,
+            coalesce(expected.attname, archived.attname)::text AS column_name,
+            coalesce(expected.place, archived.place) AS place,
+            CASE
+                WHEN archived.attname IS NULL
+                    THEN format('is missing from %s', expected.archive)
+                WHEN expected.attname IS NULL
+                    THEN format('is in %s only', archived.archive)
+                WHEN (expected.atttypid, expected.atttypmod) <> (archived.atttypid, archived.atttypmod)
+                    THEN format(
+                        'is %s, but %s in %s',
+                        format_type(expected.atttypid, expected.atttypmod),
+                        format_type(archived.atttypid, archived.atttypmod),
+                        expected.archive
+                    )
+                ELSE format(
+                    'belongs in place %s of %s, and stands in place %s',
+                    expected.place, expected.archive, archived.place
+                )
+            END AS problem
+        FROM expected_columns AS expected
+        FULL JOIN archive_columns AS archived
+            ON expected.live = archived.live AND expected.attname = archived.attname
+        WHERE
+            expected.attname IS NULL
+            OR archived.attname IS NULL
+            OR (expected.atttypid, expected.atttypmod, expected.place)
+            <> (archived.atttypid, archived.atttypmod, archived.place)
+        UNION ALL
+        SELECT
+            hidden_columns.live::text AS live_table,
+            hidden_columns.attname::text AS column_name,
+            NULL AS place,
+            format(
+                'is in %s, and not in its view %s', hidden_columns.table_name, hidden_columns.view_name
+            ) AS problem
+        FROM hidden_columns
+    )
+
+    SELECT
+        problems.live_table,
+        problems.column_name,
+        problems.problem
+    FROM problems
+    ORDER BY problems.live_table, problems.place, problems.column_name;
+END;
+$$;
+
+--
+-- Name: FUNCTION archive_column_drift(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.archive_column_drift() IS 'Columns that would not be archived faithfully: a row each, none when all is well.';
+
+--
+-- Name: archive_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.archive_session(session_id uuid, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, archived_at timestamp with time zone, message_count bigint, newly_archived boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF session_id IS NULL THEN
+        RAISE EXCEPTION 'session_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of the session to archive.';
+    END IF;
+    RETURN QUERY SELECT * FROM archive_sessions(ARRAY[session_id], NULL, actor);
+END;
+$$;
+
+--
+-- Name: FUNCTION archive_session(session_id uuid, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.archive_session(session_id uuid, actor text) IS 'Moves one session and all its messages into the archive. No row: no such session. Safe to repeat.';
+
+--
+-- Name: archive_sessions(uuid[], bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.archive_sessions(session_ids uuid[], run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, archived_at timestamp with time zone, message_count bigint, newly_archived boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_live uuid[];
+    v_copied uuid[];
+    v_elsewhere record;
+    v_archived_at timestamptz;
+    v_detail text;
+    v_actor CONSTANT text := _actor(actor);
+    v_run_kind text;
+BEGIN
+    IF session_ids IS NULL OR array_position(session_ids, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'session_ids must be an array of uuids without NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the ids of the sessions to archive.';
+    END IF;
+
+    IF run_id IS NOT NULL THEN
+        v_run_kind := _check_archive_run(run_id, '{archive, prune}');
+    END IF;
+    PERFORM _lock_and_check_tables();
+
+    <<find_sessions>>
+    LOOP
+        SELECT coalesce(array_agg(locked.id), '{}') INTO v_live
+        FROM (
+            SELECT live.id
+            FROM engine_chat_sessions AS live
+            WHERE live.id = ANY(session_ids)
+            ORDER BY live.id
+            FOR UPDATE
+        ) AS locked;
+
+        PERFORM _refuse_if_held(v_live, 'moved');
+
+        SELECT array_agg(copied.id) INTO v_copied
+        FROM (
+            SELECT archived.id
+            FROM engine_chat_session_archive AS archived
+            WHERE archived.id = ANY(v_live)
+            UNION
+            SELECT archived.session_id
+            FROM engine_chat_message_archive AS archived
+            WHERE archived.session_id = ANY(v_live)
+        ) AS copied;
+        IF v_copied IS NOT NULL THEN
+            PERFORM _remove_archived_copies(v_copied, run_id, v_actor);
+            v_live := ARRAY(SELECT unnest(v_live) EXCEPT SELECT unnest(v_copied));
+        END IF;
+
+        EXIT find_sessions WHEN cardinality(v_live) = cardinality(session_ids);
+
+        -- Each of the others is archived, or unknown, or was restored after the
+        -- rows above were locked. One statement, so one snapshot, tells which.
+        FOR v_elsewhere IN
+            SELECT
+                wanted.id,
+                archived.archived_at,
+                live.id IS NOT NULL AS is_live,
+                (
+                    SELECT count(*)
+                    FROM engine_chat_message_archive AS archived_message
+                    WHERE archived_message.session_id = archived.id
+                ) AS message_count
+            FROM (SELECT unnest(session_ids) EXCEPT SELECT unnest(v_live)) AS wanted (id)
+            LEFT JOIN engine_chat_session_archive AS archived ON wanted.id = archived.id
+            LEFT JOIN engine_chat_sessions AS live ON wanted.id = live.id
+            WHERE archived.id IS NOT NULL OR live.id IS NOT NULL
+            ORDER BY is_live DESC
+        LOOP
+            IF v_elsewhere.is_live THEN
+                CONTINUE find_sessions WHEN v_live = '{}';
+                -- Rows are locked, and another one now would be out of order.
+                RAISE EXCEPTION 'session % was restored while it was being archived', v_elsewhere.id
+                    USING ERRCODE = 'serialization_failure',
+                    HINT = 'Nothing was moved. Try again.';
+            END IF;
+            id := v_elsewhere.id;
+            archived_at := v_elsewhere.archived_at;
+            message_count := v_elsewhere.message_count;
+            newly_archived := FALSE;
+            RETURN NEXT;
+        END LOOP;
+        EXIT find_sessions;
+    END LOOP;
+
+    -- Not now(): this transaction may have begun before the last message did.
+    v_archived_at := clock_timestamp();
+
+    RETURN QUERY
+    WITH
+    moved_messages AS (
+        DELETE FROM engine_chat_messages AS live
+        WHERE live.session_id = ANY(v_live)
+        RETURNING live.*
+    ),
+
+    moved_sessions AS (
+        DELETE FROM engine_chat_sessions AS live
+        WHERE live.id = ANY(v_live)
+        RETURNING live.*
+    ),
+
+    archived_sessions AS (
+        INSERT INTO engine_chat_session_archive AS archived
+        SELECT
+            v_archived_at,
+            moved_sessions.*
+        FROM moved_sessions
+        RETURNING archived.id
+    ),
+
+    archived_messages AS (
+        INSERT INTO engine_chat_message_archive AS archived
+        SELECT
+            v_archived_at,
+            moved_messages.*
+        FROM moved_messages
+        RETURNING archived.session_id
+    ),
+
+    message_counts AS (
+        SELECT
+            archived_messages.session_id,
+            count(*) AS messages
+        FROM archived_messages
+        GROUP BY archived_messages.session_id
+    ),
+
+    archived_events AS (
+        INSERT INTO engine_archive_event AS journal
+        (session_id, event, at, actor, role, run_id, message_count)
+        SELECT
+            archived_sessions.id,
+            'archived',
+            v_archived_at,
+            v_actor,
+            session_user,
+            archive_sessions.run_id,
+            coalesce(message_counts.messages, 0)
+        FROM archived_sessions
+        LEFT JOIN message_counts ON archived_sessions.id = message_counts.session_id
+        RETURNING
+            journal.session_id,
+            journal.message_count
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = ANY(v_live)
+    )
+
+    SELECT
+        archived_events.session_id,
+        v_archived_at,
+        archived_events.message_count,
+        TRUE
+    FROM archived_events;
+
+    -- The prune records its batches itself.
+    IF v_run_kind = 'archive' THEN
+        PERFORM _record_archive_batch(
+            archive_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
+        )
+        FROM engine_archive_event AS journal
+        WHERE journal.session_id = ANY(v_live) AND journal.run_id = archive_sessions.run_id
+            AND journal.event = 'archived' AND journal.at = v_archived_at;
+    END IF;
+EXCEPTION
+    -- Found too late for the check above: a row that somebody else put into the archive
+    -- meanwhile, or a message id that another archived session has.
+    WHEN unique_violation THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+        RAISE EXCEPTION 'a session or message to archive has the id of one that is in the archive'
+            USING ERRCODE = 'AR001',
+            DETAIL = v_detail,
+            HINT = 'Nothing was moved. Try again; if it stays, `aria-db conflicts` shows what differs and '
+                'merges the two.';
+END;
+$$;
+
+--
+-- Name: FUNCTION archive_sessions(session_ids uuid[], run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.archive_sessions(session_ids uuid[], run_id bigint, actor text) IS 'Moves sessions and all their messages into the archive: all of them, or none and an error. Returns a row per session that exists; newly_archived = false where it was archived already.';
+
+--
+-- Name: begin_archive_run(text, jsonb, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.begin_archive_run(kind text, arguments jsonb DEFAULT '{}'::jsonb, actor text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_run_id bigint;
+BEGIN
+    INSERT INTO engine_archive_run AS run (kind, arguments, started_by, role, backend_pid)
+    VALUES (
+        begin_archive_run.kind,
+        coalesce(begin_archive_run.arguments, '{}'),
+        _actor(begin_archive_run.actor),
+        session_user,
+        pg_backend_pid()
+    )
+    RETURNING run.id INTO v_run_id;
+    RETURN v_run_id;
+EXCEPTION
+    WHEN check_violation OR not_null_violation THEN
+        RAISE EXCEPTION 'kind is %, and must be prune, purge, archive, restore, undo or empty',
+            coalesce(quote_literal(kind), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say what the run does.';
+END;
+$$;
+
+--
+-- Name: FUNCTION begin_archive_run(kind text, arguments jsonb, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.begin_archive_run(kind text, arguments jsonb, actor text) IS 'Opens a row of the run log: prune, purge, archive, restore, undo or empty. Returns its id.';
+
+--
+-- Name: count_prunable_sessions(interval, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_prunable_sessions(older_than interval DEFAULT NULL::interval, session_type text DEFAULT NULL::text) RETURNS TABLE(of_type text, sessions bigint, messages bigint, held bigint, conflicting bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM _check_prune_arguments(older_than, session_type);
+    RETURN QUERY
+    SELECT
+        candidate.session_type::text AS of_type,
+        count(*) FILTER (WHERE NOT candidate.is_held AND NOT candidate.is_conflicting) AS sessions,
+        coalesce(
+            sum(transcript.messages) FILTER (WHERE NOT candidate.is_held AND NOT candidate.is_conflicting),
+            0
+        )::bigint AS messages,
+        count(*) FILTER (WHERE candidate.is_held) AS held,
+        count(*) FILTER (WHERE candidate.is_conflicting AND NOT candidate.is_held) AS conflicting
+    FROM engine_archive_candidate AS candidate
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS messages
+        FROM engine_chat_messages AS message
+        WHERE message.session_id = candidate.id
+    ) AS transcript
+    WHERE
+        (
+            candidate.is_soft_deleted
+            OR candidate.age_from < now() - coalesce(older_than, candidate.archive_after)
+        )
+        AND candidate.session_type
+        = coalesce(count_prunable_sessions.session_type, candidate.session_type)
+    GROUP BY candidate.session_type
+    ORDER BY candidate.session_type;
+END;
+$$;
+
+--
+-- Name: FUNCTION count_prunable_sessions(older_than interval, session_type text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.count_prunable_sessions(older_than interval, session_type text) IS 'The dry run of prune_sessions: what it would archive, per session type, and what waits and why.';
+
+--
+-- Name: delete_archived_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.delete_archived_session(session_id uuid, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, deleted_at timestamp with time zone, message_count bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    AS $$
+BEGIN
+    IF session_id IS NULL THEN
+        RAISE EXCEPTION 'session_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of the session to delete.';
+    END IF;
+
+    PERFORM 1
+    FROM engine_chat_session_archive AS archived
+    WHERE archived.id = delete_archived_session.session_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
+    -- While the archived row is locked nobody restores it.
+    IF EXISTS (
+        SELECT 1 FROM engine_chat_sessions AS live
+        WHERE live.id = delete_archived_session.session_id
+    ) THEN
+        RAISE EXCEPTION 'session % is live and archived', session_id
+            USING ERRCODE = 'AR001',
+            HINT = 'Nothing was deleted. `aria-db conflicts` (engine_session_conflict, '
+                'resolve_session_conflict()) shows what differs and merges the two.';
+    END IF;
+
+    deleted_at := clock_timestamp();
+    WITH
+    deleted_messages AS (
+        DELETE FROM engine_chat_message_archive AS archived
+        WHERE archived.session_id = delete_archived_session.session_id
+        RETURNING archived.id
+    ),
+
+    deleted_session AS (
+        DELETE FROM engine_chat_session_archive AS archived
+        WHERE archived.id = delete_archived_session.session_id
+    )
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, message_count, detail)
+    SELECT
+        delete_archived_session.session_id,
+        'deleted',
+        deleted_at,
+        _actor(delete_archived_session.actor),
+        session_user,
+        count(*),
+        '{"place": "archive"}'
+    FROM deleted_messages
+    RETURNING
+        journal.session_id,
+        journal.message_count
+    INTO id, message_count;
+    RETURN NEXT;
+END;
+$$;
+
+--
+-- Name: FUNCTION delete_archived_session(session_id uuid, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.delete_archived_session(session_id uuid, actor text) IS 'Deletes an archived session and its messages for good; AR003 while it is on hold. No row: no such archived session.';
+
+--
+-- Name: delete_chat_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.delete_chat_session(session_id uuid, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, deleted_at timestamp with time zone, message_count bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    AS $$
+BEGIN
+    IF session_id IS NULL THEN
+        RAISE EXCEPTION 'session_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of the session to delete.';
+    END IF;
+
+    PERFORM 1
+    FROM engine_chat_sessions AS live
+    WHERE live.id = delete_chat_session.session_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
+
+    deleted_at := clock_timestamp();
+    WITH
+    deleted_messages AS (
+        DELETE FROM engine_chat_messages AS live
+        WHERE live.session_id = delete_chat_session.session_id
+        RETURNING live.id
+    ),
+
+    deleted_session AS (
+        DELETE FROM engine_chat_sessions AS live
+        WHERE live.id = delete_chat_session.session_id
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = delete_chat_session.session_id
+    )
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, message_count, detail)
+    SELECT
+        delete_chat_session.session_id,
+        'deleted',
+        deleted_at,
+        _actor(delete_chat_session.actor),
+        session_user,
+        count(*),
+        '{"place": "live"}'
+    FROM deleted_messages
+    RETURNING
+        journal.session_id,
+        journal.message_count
+    INTO id, message_count;
+    RETURN NEXT;
+END;
+$$;
+
+--
+-- Name: FUNCTION delete_chat_session(session_id uuid, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.delete_chat_session(session_id uuid, actor text) IS 'Deletes a live session and its messages for good; AR003 while it is on hold. No row: no such live session.';
+
+--
+-- Name: estimate_sessions(text, text, text, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.estimate_sessions(place text, agent_id text DEFAULT NULL::text, session_type text DEFAULT NULL::text, created_from timestamp with time zone DEFAULT NULL::timestamp with time zone, created_before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_list text := CASE place
+        WHEN 'live' THEN 'engine_chat_session_list'
+        WHEN 'archive' THEN 'engine_chat_session_archive_list'
+    END;
+    v_plan json;
+BEGIN
+    IF v_list IS NULL THEN
+        RAISE EXCEPTION 'place is %, and must be live or archive', coalesce(quote_literal(place), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass live for the main list, or archive.';
+    END IF;
+    EXECUTE format(
+        'EXPLAIN (FORMAT json) SELECT 1 FROM %I AS listed WHERE true%s%s%s%s',
+        v_list,
+        -- format() makes an empty text of NULL
+        CASE WHEN agent_id IS NOT NULL THEN format(' AND listed.agent_id = %L', agent_id) END,
+        CASE WHEN session_type IS NOT NULL THEN format(' AND listed.session_type = %L', session_type) END,
+        CASE WHEN created_from IS NOT NULL THEN format(' AND listed.created_at >= %L', created_from) END,
+        CASE WHEN created_before IS NOT NULL THEN format(' AND listed.created_at < %L', created_before) END
+    ) INTO v_plan;
+    RETURN (v_plan -> 0 -> 'Plan' ->> 'Plan Rows')::bigint;
+END;
+$$;
+
+--
+-- Name: FUNCTION estimate_sessions(place text, agent_id text, session_type text, created_from timestamp with time zone, created_before timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.estimate_sessions(place text, agent_id text, session_type text, created_from timestamp with time zone, created_before timestamp with time zone) IS 'About how many sessions the list of live or archived ones has, from the planner''s statistics.';
+
+--
+-- Name: finish_archive_run(bigint, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.finish_archive_run(run_id bigint, stop_reason text, error text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE engine_archive_run AS run
+    SET
+        finished_at = clock_timestamp(),
+        stop_reason = finish_archive_run.stop_reason,
+        error = finish_archive_run.error
+    WHERE run.id = finish_archive_run.run_id AND run.finished_at IS NULL;
+END;
+$$;
+
+--
+-- Name: FUNCTION finish_archive_run(run_id bigint, stop_reason text, error text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.finish_archive_run(run_id bigint, stop_reason text, error text) IS 'Closes the row of a run in the log: nothing left, max_runtime, max_sessions, interrupted or failed.';
+
+--
+-- Name: grant_archive_access(text, text, boolean, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean DEFAULT false, dry_run boolean DEFAULT false) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_schema text := current_schema();
+    v_role oid;
+    v_statement text;
+    v_object record;
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM archive_access() AS known
+        WHERE known.access = grant_archive_access.access
+    ) THEN
+        RAISE EXCEPTION 'access is %, and must be reader, app or operator', access
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'SELECT * FROM archive_access() lists what each of them may do.';
+    END IF;
+    SELECT found.oid INTO v_role
+    FROM pg_catalog.pg_roles AS found
+    WHERE found.rolname::text = role_name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'role % does not exist', quote_ident(role_name)
+            USING ERRCODE = 'undefined_object',
+            HINT = 'Create it first: CREATE ROLE ... LOGIN.';
+    END IF;
+    IF
+        revoking
+        AND v_role = (SELECT proowner FROM pg_catalog.pg_proc WHERE oid = 'archive_sessions(uuid[], bigint, text)'::regprocedure)
+    THEN
+        RAISE EXCEPTION 'role % owns the functions, which work with its privileges', quote_ident(role_name)
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Nothing was changed. Give the functions to another role before, or let it be.';
+    END IF;
+
+    FOR v_statement IN
+        SELECT format('GRANT USAGE ON SCHEMA %I TO %I', v_schema, role_name)
+        WHERE NOT revoking
+        UNION ALL
+        SELECT
+            format(
+                CASE WHEN revoking THEN 'REVOKE %s ON %s %s FROM %I' ELSE 'GRANT %s ON %s %s TO %I' END,
+                covered.privilege,
+                CASE WHEN covered.privilege = 'EXECUTE' THEN 'ROUTINE' ELSE 'TABLE' END,
+                string_agg(format('%I.%s', v_schema, covered.object), ', ' ORDER BY covered.object),
+                role_name
+            )
+        FROM archive_access() AS covered
+        WHERE covered.access = grant_archive_access.access
+        GROUP BY covered.privilege
+    LOOP
+        IF NOT dry_run THEN
+            EXECUTE v_statement;
+        END IF;
+        RETURN NEXT v_statement || ';';
+    END LOOP;
+    IF dry_run THEN
+        RETURN;
+    END IF;
+
+    -- PostgreSQL only warns a caller who may not grant, or revoke what somebody else granted.
+    FOR v_object IN
+        SELECT
+            covered.object,
+            covered.privilege
+        FROM archive_access() AS covered
+        INNER JOIN (
+            SELECT
+                oid,
+                proacl AS privileges
+            FROM pg_catalog.pg_proc
+            UNION ALL
+            SELECT
+                oid,
+                relacl
+            FROM pg_catalog.pg_class
+        ) AS installed ON coalesce(to_regprocedure(covered.object)::oid, to_regclass(covered.object)::oid) = installed.oid
+        WHERE
+            covered.access = grant_archive_access.access
+            AND revoking = EXISTS (
+                SELECT 1 FROM aclexplode(installed.privileges) AS entry
+                WHERE entry.grantee = v_role AND entry.privilege_type = covered.privilege
+            )
+    LOOP
+        RAISE EXCEPTION 'role % may not % % on %',
+            current_user,
+            CASE WHEN revoking THEN 'revoke' ELSE 'grant' END,
+            v_object.privilege,
+            v_object.object
+            USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Nothing was changed. Connect as the role that owns the functions and tables, or that '
+                'granted the privilege.';
+    END LOOP;
+END;
+$$;
+
+--
+-- Name: FUNCTION grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) IS 'Grants a role what a reader, an app or an operator needs (archive_access() lists it), or revokes it; returns the statements.';
+
+--
+-- Name: place_hold(uuid, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.place_hold(session_id uuid, reason text, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, hold_reason text, placed_by text, placed_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_locked boolean;
+BEGIN
+    IF session_id IS NULL OR coalesce(trim(reason), '') = '' THEN
+        RAISE EXCEPTION 'a hold needs a session_id and a reason'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say why the session must stay, for those who may want to release it.';
+    END IF;
+
+    -- The lock makes a move that is under way finish first, and the next one see the
+    -- hold. In which table it found the session is all the same.
+    LOOP
+        PERFORM 1 FROM engine_chat_sessions AS live
+        WHERE live.id = place_hold.session_id
+        FOR KEY SHARE;
+        v_locked := FOUND;
+        EXIT WHEN v_locked;
+        PERFORM 1 FROM engine_chat_session_archive AS archived
+        WHERE archived.id = place_hold.session_id
+        FOR KEY SHARE;
+        v_locked := FOUND;
+        EXIT WHEN
+            v_locked
+            OR NOT EXISTS (SELECT 1 FROM engine_chat_session_all AS place WHERE place.id = place_hold.session_id);
+    END LOOP;
+    IF NOT v_locked THEN
+        RETURN;
+    END IF;
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, detail)
+    VALUES (
+        place_hold.session_id,
+        'held',
+        clock_timestamp(),
+        _actor(place_hold.actor),
+        session_user,
+        jsonb_build_object('reason', place_hold.reason)
+    );
+
+    RETURN QUERY
+    INSERT INTO engine_session_hold AS hold (session_id, reason, placed_by)
+    VALUES (place_hold.session_id, place_hold.reason, _actor(place_hold.actor))
+    ON CONFLICT ON CONSTRAINT engine_session_hold_pkey DO UPDATE SET reason = excluded.reason
+    RETURNING hold.session_id, hold.reason, hold.placed_by, hold.placed_at;
+END;
+$$;
+
+--
+-- Name: FUNCTION place_hold(session_id uuid, reason text, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.place_hold(session_id uuid, reason text, actor text) IS 'Keeps a session from being archived, pruned, purged or deleted. No row: no such session.';
+
+--
+-- Name: prune_old_sessions(interval, text, integer, interval, text); Type: PROCEDURE; Schema: public; Owner: -
+--
+
+CREATE PROCEDURE public.prune_old_sessions(IN older_than interval DEFAULT NULL::interval, IN session_type text DEFAULT NULL::text, IN batch_size integer DEFAULT 500, IN max_runtime interval DEFAULT NULL::interval, IN actor text DEFAULT NULL::text)
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    v_context text;
+    v_schema text;
+    v_run_id bigint;
+    v_batch record;
+    v_started_at timestamptz := clock_timestamp();
+    v_batches bigint := 0;
+    v_sessions bigint := 0;
+    v_messages bigint := 0;
+    v_stop_reason text;
+    v_sqlstate text;
+    v_error text;
+    v_hint text;
+BEGIN
+    IF max_runtime <= interval '0' THEN
+        RAISE EXCEPTION 'max_runtime is %, and must be more than zero', max_runtime
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass a time such as interval ''10 minutes'', or NULL for no limit.';
+    END IF;
+
+    -- The context names this procedure as the caller's path must, which is what
+    -- regprocedure reads.
+    GET DIAGNOSTICS v_context = PG_CONTEXT;
+    SELECT routine.pronamespace::regnamespace::text INTO STRICT v_schema
+    FROM pg_catalog.pg_proc AS routine
+    WHERE
+        routine.oid = substring(
+            v_context FROM '(?:"(?:[^"]|"")+"\.|[^\s"]+\.)?prune_old_sessions\([^)]*\)'
+        )::regprocedure;
+
+    EXECUTE format('SELECT %s.begin_archive_run($1, $2, $3)', v_schema)
+    INTO v_run_id
+    USING 'prune'::text, jsonb_strip_nulls(
+        jsonb_build_object(
+            'older_than', older_than,
+            'session_type', session_type,
+            'batch_size', batch_size,
+            'max_runtime', max_runtime
+        )
+    ), actor;
+    COMMIT;
+
+    WHILE v_stop_reason IS NULL LOOP
+        BEGIN
+            EXECUTE format(
+                'SELECT sessions, messages, left_behind FROM %s.prune_sessions($1, $2, $3, $4, $5)', v_schema
+            )
+            INTO v_batch
+            USING older_than, session_type, batch_size, v_run_id, actor;
+        EXCEPTION
+            WHEN query_canceled THEN
+                v_stop_reason := 'interrupted';
+                GET STACKED DIAGNOSTICS
+                    v_sqlstate = RETURNED_SQLSTATE, v_error = MESSAGE_TEXT, v_hint = PG_EXCEPTION_HINT;
+            WHEN OTHERS THEN
+                v_stop_reason := 'failed';
+                GET STACKED DIAGNOSTICS
+                    v_sqlstate = RETURNED_SQLSTATE, v_error = MESSAGE_TEXT, v_hint = PG_EXCEPTION_HINT;
+        END;
+        COMMIT;
+
+        -- After a failed batch v_batch may have no value at all, and must not be read.
+        CONTINUE WHEN v_stop_reason IS NOT NULL;
+        IF v_batch.sessions = 0 THEN
+            v_stop_reason := 'nothing left';
+            CONTINUE;
+        END IF;
+        v_batches := v_batches + 1;
+        v_sessions := v_sessions + v_batch.sessions;
+        v_messages := v_messages + v_batch.messages;
+        RAISE NOTICE 'batch %: % sessions, % messages; % sessions, % messages in all',
+            v_batches, v_batch.sessions, v_batch.messages, v_sessions, v_messages;
+        IF clock_timestamp() >= v_started_at + max_runtime THEN
+            v_stop_reason := 'max_runtime';
+        END IF;
+    END LOOP;
+
+    EXECUTE format('SELECT %s.finish_archive_run($1, $2, $3)', v_schema)
+    USING v_run_id, v_stop_reason, v_error;
+    COMMIT;
+
+    IF v_error IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = v_sqlstate, MESSAGE = v_error, HINT = v_hint;
+    END IF;
+END;
+$_$;
+
+--
+-- Name: PROCEDURE prune_old_sessions(IN older_than interval, IN session_type text, IN batch_size integer, IN max_runtime interval, IN actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON PROCEDURE public.prune_old_sessions(IN older_than interval, IN session_type text, IN batch_size integer, IN max_runtime interval, IN actor text) IS 'Archives what is soft-deleted or old, in batches, with a COMMIT after each; for psql and pg_cron.';
+
+--
+-- Name: prune_sessions(interval, text, integer, bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.prune_sessions(older_than interval DEFAULT NULL::interval, session_type text DEFAULT NULL::text, batch_size integer DEFAULT 500, run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(sessions bigint, messages bigint, left_behind bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    SET lock_timeout TO '100ms'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_enough_messages CONSTANT bigint := 5000;
+    v_before timestamptz;
+    v_picked uuid[];
+    v_messages_picked bigint;
+    v_refused uuid[] := '{}';
+    v_session_id uuid;
+    v_messages bigint;
+    v_left_ids uuid[] := '{}';
+    v_left_states text[] := '{}';
+    v_left_errors text[] := '{}';
+BEGIN
+    IF batch_size IS NULL OR batch_size < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass how many sessions one transaction may move, for example 500.';
+    END IF;
+    PERFORM _check_prune_arguments(older_than, session_type);
+    IF run_id IS NOT NULL THEN
+        PERFORM _check_archive_run(run_id, '{prune}');
+    END IF;
+    PERFORM _lock_and_check_tables();
+
+    -- The age that no policy undercuts bounds the part of the index that is read.
+    v_before := coalesce(
+        now() - older_than,
+        (SELECT max(now() - policy.archive_after) FROM engine_archive_policy AS policy WHERE policy.enabled)
+    );
+
+    sessions := 0;
+    messages := 0;
+    <<pick>>
+    LOOP
+        BEGIN
+            v_picked := '{}';
+            v_messages_picked := 0;
+            -- Loops, and no arrays of ids: rows are locked and counted a few ahead of the one in
+            -- hand, and few for nothing when the batch is full.
+            FOR v_session_id, v_messages IN
+                SELECT
+                    candidate.id,
+                    (
+                        SELECT
+                            CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
+                                SELECT count(*) FROM engine_chat_messages AS live_message
+                                WHERE live_message.session_id = live.id
+                            ) END
+                        FROM engine_chat_sessions AS live
+                        WHERE live.id = candidate.id
+                    )
+                FROM engine_archive_candidate AS candidate
+                WHERE
+                    candidate.updated_at < v_before
+                    AND candidate.age_from < now() - coalesce(older_than, candidate.archive_after)
+                    AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
+                    AND NOT candidate.is_held
+                    AND NOT candidate.is_conflicting
+                    AND candidate.id <> ALL(v_refused)
+                ORDER BY candidate.updated_at
+                LIMIT batch_size
+                FOR UPDATE SKIP LOCKED
+            LOOP
+                v_picked := v_picked || v_session_id;
+                v_messages_picked := v_messages_picked + v_messages;
+                EXIT WHEN v_messages_picked >= v_enough_messages;
+            END LOOP;
+
+            -- Last: there may be no index on what is asked here.
+            IF v_messages_picked < v_enough_messages THEN
+                FOR v_session_id, v_messages IN
+                    SELECT
+                        candidate.id,
+                        (
+                            SELECT
+                                CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
+                                    SELECT count(*) FROM engine_chat_messages AS live_message
+                                    WHERE live_message.session_id = live.id
+                                ) END
+                            FROM engine_chat_sessions AS live
+                            WHERE live.id = candidate.id
+                        )
+                    FROM engine_archive_candidate AS candidate
+                    WHERE
+                        candidate.is_soft_deleted
+                        AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
+                        AND NOT candidate.is_held
+                        AND NOT candidate.is_conflicting
+                        AND candidate.id <> ALL(v_picked || v_refused)
+                    ORDER BY candidate.updated_at
+                    LIMIT batch_size - cardinality(v_picked)
+                    FOR UPDATE SKIP LOCKED
+                LOOP
+                    v_picked := v_picked || v_session_id;
+                    v_messages_picked := v_messages_picked + v_messages;
+                    EXIT WHEN v_messages_picked >= v_enough_messages;
+                END LOOP;
+            END IF;
+            EXIT pick WHEN v_picked = '{}';
+
+            BEGIN
+                SELECT count(*), coalesce(sum(archived.message_count), 0) INTO sessions, messages
+                FROM archive_sessions(v_picked, run_id, actor) AS archived;
+            EXCEPTION
+                WHEN
+                    lock_not_available
+                    OR deadlock_detected
+                    OR integrity_constraint_violation
+                    OR SQLSTATE 'AR001'
+                    OR SQLSTATE 'AR003'
+                    THEN
+                    sessions := 0;
+                    messages := 0;
+                    FOREACH v_session_id IN ARRAY v_picked LOOP
+                        BEGIN
+                            SELECT archived.message_count INTO STRICT v_messages
+                            FROM archive_sessions(ARRAY[v_session_id], run_id, actor) AS archived;
+                            sessions := sessions + 1;
+                            messages := messages + v_messages;
+                        EXCEPTION
+                            WHEN lock_not_available OR deadlock_detected THEN
+                                v_refused := v_refused || v_session_id;
+                                RAISE NOTICE 'session % is in use and left for a later run', v_session_id;
+                            WHEN integrity_constraint_violation OR SQLSTATE 'AR001' OR SQLSTATE 'AR003' THEN
+                                v_refused := v_refused || v_session_id;
+                                v_left_ids := v_left_ids || v_session_id;
+                                v_left_states := v_left_states || sqlstate;
+                                v_left_errors := v_left_errors || sqlerrm;
+                                RAISE WARNING 'session % cannot be archived: %', v_session_id, sqlerrm;
+                        END;
+                    END LOOP;
+            END;
+            EXIT pick WHEN sessions > 0;
+
+            -- Nothing of this batch can be moved: unlock its rows before others are locked.
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found';
+        EXCEPTION
+            WHEN no_data_found THEN
+                sessions := 0;
+                messages := 0;
+        END;
+    END LOOP;
+
+    -- At the end: a batch of which nothing could be moved was rolled back, and its locks are
+    -- gone. A session that is moving meanwhile is locked, and not left any more.
+    IF v_left_ids <> '{}' THEN
+        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message)
+        SELECT
+            live.id,
+            prune_sessions.run_id,
+            refused.state,
+            refused.error
+        FROM unnest(v_left_ids, v_left_states, v_left_errors) AS refused (id, state, error)
+        INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
+        FOR KEY SHARE OF live SKIP LOCKED
+        ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
+        SET
+            run_id = excluded.run_id,
+            sqlstate = excluded.sqlstate,
+            message = excluded.message,
+            at = excluded.at;
+    END IF;
+    left_behind := cardinality(v_left_ids);
+    IF run_id IS NOT NULL AND sessions > 0 THEN
+        PERFORM _record_archive_batch(run_id, sessions, messages);
+    END IF;
+    RETURN NEXT;
+END;
+$$;
+
+--
+-- Name: FUNCTION prune_sessions(older_than interval, session_type text, batch_size integer, run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.prune_sessions(older_than interval, session_type text, batch_size integer, run_id bigint, actor text) IS 'Archives one batch of sessions that are soft-deleted or older than older_than (or their policy). Returns how many sessions and messages; 0 when nothing is left that can be moved now.';
+
+--
+-- Name: purge_archive(text, integer, bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_archive(session_type text DEFAULT NULL::text, batch_size integer DEFAULT 500, run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(sessions bigint, messages bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    SET lock_timeout TO '100ms'
+    AS $$
+DECLARE
+    v_before timestamptz;
+    v_picked uuid[];
+    v_actor CONSTANT text := _actor(actor);
+BEGIN
+    IF batch_size IS NULL OR batch_size < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass how many sessions one transaction may delete, for example 500.';
+    END IF;
+    PERFORM _check_session_type(session_type);
+    IF run_id IS NOT NULL THEN
+        PERFORM _check_archive_run(run_id, '{purge}');
+    END IF;
+
+    SELECT max(now() - policy.purge_after) INTO v_before
+    FROM engine_archive_policy AS policy
+    WHERE policy.enabled;
+
+    v_picked := ARRAY(
+        SELECT archived.id
+        FROM engine_chat_session_archive AS archived
+        WHERE
+            archived.archived_at < v_before
+            AND archived.archived_at < now() - (
+                SELECT CASE WHEN policy.enabled THEN policy.purge_after END
+                FROM engine_archive_policy AS policy
+                WHERE policy.session_type IN (archived.session_type, '*')
+                ORDER BY policy.session_type = '*'
+                LIMIT 1
+            )
+            AND archived.session_type = coalesce(purge_archive.session_type, archived.session_type)
+            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.id)
+            -- which of the two is right is for a person to decide
+            AND NOT EXISTS (SELECT 1 FROM engine_chat_sessions AS live WHERE live.id = archived.id)
+        ORDER BY archived.archived_at
+        LIMIT batch_size
+        FOR UPDATE SKIP LOCKED
+    );
+
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM _check_unseen_holds(v_picked);
+    END IF;
+
+    -- A hold that was placed while the rows were being locked is visible from here on,
+    -- and no other can be placed any more.
+    WITH
+    purged_messages AS (
+        DELETE FROM engine_chat_message_archive AS archived
+        WHERE
+            archived.session_id = ANY(v_picked)
+            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.session_id)
+        RETURNING archived.session_id
+    ),
+
+    purged_sessions AS (
+        DELETE FROM engine_chat_session_archive AS archived
+        WHERE
+            archived.id = ANY(v_picked)
+            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.id)
+        RETURNING archived.id
+    ),
+
+    purged_events AS (
+        INSERT INTO engine_archive_event AS journal
+        (session_id, event, at, actor, role, run_id, message_count)
+        SELECT
+            purged_sessions.id,
+            'purged',
+            clock_timestamp(),
+            v_actor,
+            session_user,
+            purge_archive.run_id,
+            coalesce(message_counts.messages, 0)
+        FROM purged_sessions
+        LEFT JOIN (
+            SELECT
+                purged_messages.session_id,
+                count(*) AS messages
+            FROM purged_messages
+            GROUP BY purged_messages.session_id
+        ) AS message_counts ON purged_sessions.id = message_counts.session_id
+        RETURNING journal.message_count
+    )
+
+    SELECT
+        count(*),
+        coalesce(sum(purged_events.message_count), 0)
+    INTO sessions, messages
+    FROM purged_events;
+    IF run_id IS NOT NULL AND sessions > 0 THEN
+        PERFORM _record_archive_batch(run_id, sessions, messages);
+    END IF;
+    RETURN NEXT;
+END;
+$$;
+
+--
+-- Name: FUNCTION purge_archive(session_type text, batch_size integer, run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.purge_archive(session_type text, batch_size integer, run_id bigint, actor text) IS 'Deletes one batch of archived sessions that their policy no longer keeps. Without a policy: nothing.';
+
+--
+-- Name: release_hold(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.release_hold(session_id uuid, actor text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM engine_session_hold AS hold
+    WHERE hold.session_id = release_hold.session_id;
+    IF NOT FOUND THEN
+        RETURN FALSE;
+    END IF;
+    INSERT INTO engine_archive_event AS journal (session_id, event, at, actor, role)
+    VALUES (
+        release_hold.session_id,
+        'released',
+        clock_timestamp(),
+        _actor(release_hold.actor),
+        session_user
+    );
+    RETURN TRUE;
+END;
+$$;
+
+--
+-- Name: FUNCTION release_hold(session_id uuid, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.release_hold(session_id uuid, actor text) IS 'Ends the hold on a session. False: there was none.';
+
+--
+-- Name: resolve_session_conflict(uuid, text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.resolve_session_conflict(session_id uuid, destination text, keep text DEFAULT NULL::text, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, place text, message_count bigint, newly_resolved boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    SET extra_float_digits TO '1'
+    AS $_$
+DECLARE
+    v_is_live boolean;
+    v_is_archived boolean;
+    v_detail text;
+    v_different_message uuid;
+    v_rows record;
+    v_kept text;
+    v_actor CONSTANT text := _actor(actor);
+BEGIN
+    IF session_id IS NULL THEN
+        RAISE EXCEPTION 'session_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of the session; engine_session_conflict lists those in both places.';
+    END IF;
+    IF (destination IN ('live', 'archive')) IS NOT TRUE THEN
+        RAISE EXCEPTION 'destination is %, and must be live or archive', coalesce(destination, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say where the session and all its messages are to be.';
+    END IF;
+    IF keep NOT IN ('live', 'archive') THEN
+        RAISE EXCEPTION 'keep is %, and must be live, archive or NULL', keep
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say which row of the session stays where its two rows differ.';
+    END IF;
+
+    PERFORM _lock_and_check_tables();
+
+    LOOP
+        -- An archive or a second call that is under way is waited for. New messages wait
+        -- from here on: their foreign key wants this row.
+        PERFORM 1 FROM engine_chat_sessions AS live
+        WHERE live.id = resolve_session_conflict.session_id
+        FOR UPDATE;
+        v_is_live := FOUND;
+        EXIT WHEN v_is_live;
+
+        -- One statement, so one snapshot: a session that was restored since the
+        -- statement above is not archived alone.
+        SELECT bool_or(found.archived_at IS NULL) INTO v_is_live
+        FROM engine_chat_session_all AS found
+        WHERE found.id = resolve_session_conflict.session_id;
+        IF v_is_live IS NULL THEN
+            RETURN;
+        END IF;
+        EXIT WHEN NOT v_is_live;
+    END LOOP;
+
+    v_is_archived := TRUE;
+    IF v_is_live THEN
+        PERFORM 1 FROM engine_chat_session_archive AS archived
+        WHERE archived.id = resolve_session_conflict.session_id
+        FOR UPDATE;
+        v_is_archived := FOUND OR EXISTS (
+            SELECT 1 FROM engine_chat_message_archive AS archived
+            WHERE archived.session_id = resolve_session_conflict.session_id
+        );
+    END IF;
+
+    id := session_id;
+    place := destination;
+    newly_resolved := v_is_live AND v_is_archived;
+    IF NOT newly_resolved THEN
+        IF v_is_live <> (destination = 'live') THEN
+            RAISE EXCEPTION 'session % is % only, so that there is no conflict to resolve',
+                session_id, CASE WHEN v_is_live THEN 'live' ELSE 'archived' END
+                USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'Nothing was changed. archive_session() and restore_session() move such a session.';
+        END IF;
+        SELECT count(*) INTO message_count
+        FROM (
+            SELECT 1 FROM engine_chat_messages AS live
+            WHERE live.session_id = resolve_session_conflict.session_id
+            UNION ALL
+            SELECT 1 FROM engine_chat_message_archive AS archived
+            WHERE archived.session_id = resolve_session_conflict.session_id
+        ) AS transcript;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    -- The messages first: the row of an archived session may take its messages with it.
+    -- What is compared are the rows as they were deleted, and a refusal brings them back.
+    BEGIN
+        -- "Every column but archived_at" has no static form.
+        EXECUTE format(
+            $statement$
+            WITH
+            removed_messages AS (
+                DELETE FROM engine_chat_message_archive AS archived
+                WHERE archived.session_id = $1
+                RETURNING archived.*
+            ),
+
+            moved_messages AS (
+                INSERT INTO engine_chat_messages (%1$s)
+                OVERRIDING SYSTEM VALUE
+                SELECT %1$s FROM removed_messages AS removed
+                WHERE
+                    NOT EXISTS (
+                        SELECT 1 FROM engine_chat_messages AS live
+                        WHERE live.session_id = removed.session_id AND live.id = removed.id
+                    )
+            )
+
+            SELECT removed.id
+            FROM removed_messages AS removed
+            INNER JOIN engine_chat_messages AS live
+                ON removed.session_id = live.session_id AND removed.id = live.id
+            WHERE NOT record_image_eq(ROW(removed.archived_at, live.*), removed)
+            ORDER BY live.created_at, live.id
+            LIMIT 1
+            $statement$,
+            _insertable_columns('engine_chat_messages')
+        ) INTO v_different_message USING session_id;
+    EXCEPTION
+        WHEN unique_violation THEN
+            GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+            RAISE EXCEPTION 'session % has an archived message whose id another live message has', session_id
+                USING ERRCODE = 'AR001',
+                DETAIL = v_detail,
+                HINT = 'Nothing was changed. Try again; if it stays, compare the two messages, and '
+                    'delete the one that is wrong or give it another id.';
+    END;
+    IF v_different_message IS NOT NULL THEN
+        RAISE EXCEPTION 'session % is live and archived, and message % is not the same in both',
+            session_id, v_different_message
+            USING ERRCODE = 'AR001',
+            HINT = 'Nothing was changed. session_conflict_differences() shows what differs; delete the '
+                'message that is wrong from its table, or give it another id, and try again.';
+    END IF;
+
+    SELECT
+        archived.archived_at,
+        to_jsonb(live) AS live,
+        to_jsonb(archived) AS archived,
+        record_image_eq(ROW(archived.archived_at, live.*), archived) AS are_equal
+    INTO v_rows
+    FROM engine_chat_sessions AS live
+    INNER JOIN engine_chat_session_archive AS archived ON live.id = archived.id
+    WHERE live.id = resolve_session_conflict.session_id;
+
+    IF NOT v_rows.are_equal THEN
+        IF keep IS NULL THEN
+            RAISE EXCEPTION 'session % is live and archived, and its row is not the same in both', session_id
+                USING ERRCODE = 'AR001',
+                HINT = 'Nothing was changed. Say which row to keep: keep => ''live'' or ''archive'' '
+                    '(--keep on the command line). session_conflict_differences() shows what differs.';
+        END IF;
+        v_kept := keep;
+    END IF;
+    IF v_kept = 'archive' THEN
+        EXECUTE format(
+            $statement$
+            UPDATE engine_chat_sessions AS live
+            SET (%1$s) = (
+                SELECT %1$s FROM engine_chat_session_archive AS archived
+                WHERE archived.id = live.id
+            )
+            WHERE live.id = $1
+            $statement$,
+            _insertable_columns('engine_chat_sessions', is_new => FALSE)
+        ) USING session_id;
+        IF NOT EXISTS (
+            SELECT 1
+            FROM engine_chat_sessions AS live
+            INNER JOIN engine_chat_session_archive AS archived ON live.id = archived.id
+            WHERE
+                live.id = resolve_session_conflict.session_id
+                AND record_image_eq(ROW(archived.archived_at, live.*), archived)
+        ) THEN
+            RAISE EXCEPTION 'the archived row of session % cannot be made live as it is', session_id
+                USING ERRCODE = 'AR001',
+                HINT = 'Nothing was changed. A trigger or an identity column of engine_chat_sessions gives '
+                    'it another value: keep the live row.';
+        END IF;
+    END IF;
+
+    DELETE FROM engine_chat_session_archive AS archived
+    WHERE archived.id = resolve_session_conflict.session_id;
+
+    INSERT INTO engine_conflict_resolution AS resolution
+    (session_id, destination, kept, dropped_row, archived_at, resolved_by)
+    VALUES (
+        resolve_session_conflict.session_id,
+        resolve_session_conflict.destination,
+        v_kept,
+        CASE v_kept WHEN 'live' THEN v_rows.archived WHEN 'archive' THEN v_rows.live END,
+        v_rows.archived_at,
+        v_actor
+    );
+
+    IF destination = 'archive' THEN
+        SELECT archived.message_count INTO STRICT message_count
+        FROM archive_sessions(ARRAY[resolve_session_conflict.session_id], NULL, v_actor) AS archived;
+    ELSE
+        UPDATE engine_chat_sessions AS live
+        SET status = 'active'
+        WHERE live.id = resolve_session_conflict.session_id AND live.status = 'archived';
+
+        SELECT count(*) INTO message_count
+        FROM engine_chat_messages AS live
+        WHERE live.session_id = resolve_session_conflict.session_id;
+
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = resolve_session_conflict.session_id;
+    END IF;
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, message_count, detail)
+    VALUES (
+        resolve_session_conflict.session_id,
+        'resolved',
+        clock_timestamp(),
+        v_actor,
+        session_user,
+        resolve_session_conflict.message_count,
+        jsonb_strip_nulls(
+            jsonb_build_object('destination', resolve_session_conflict.destination, 'kept', v_kept)
+        )
+    );
+    RETURN NEXT;
+END;
+$_$;
+
+--
+-- Name: FUNCTION resolve_session_conflict(session_id uuid, destination text, keep text, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.resolve_session_conflict(session_id uuid, destination text, keep text, actor text) IS 'Merges a session that is live and archived into one place. AR001 where a message differs, or the session''s row does and keep does not say which stays. No row: no such session. Safe to repeat.';
+
+--
+-- Name: restore_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.restore_session(session_id uuid, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, restored_at timestamp with time zone, message_count bigint, newly_restored boolean, due_from timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF session_id IS NULL THEN
+        RAISE EXCEPTION 'session_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of the session to restore.';
+    END IF;
+    RETURN QUERY SELECT * FROM restore_sessions(ARRAY[session_id], NULL, actor);
+END;
+$$;
+
+--
+-- Name: FUNCTION restore_session(session_id uuid, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.restore_session(session_id uuid, actor text) IS 'Moves an archived session and all its messages back into the live tables. No row: no such session. Safe to repeat.';
+
+--
+-- Name: restore_sessions(uuid[], bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.restore_sessions(session_ids uuid[], run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, restored_at timestamp with time zone, message_count bigint, newly_restored boolean, due_from timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    AS $_$
+DECLARE
+    v_archived uuid[];
+    v_live uuid[];
+    v_moved_meanwhile uuid;
+    v_activated uuid[];
+    v_restored uuid[];
+    v_restored_at timestamptz;
+    v_conflicting uuid;
+    v_detail text;
+BEGIN
+    IF session_ids IS NULL OR array_position(session_ids, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'session_ids must be an array of uuids without NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the ids of the sessions to restore.';
+    END IF;
+    IF run_id IS NOT NULL THEN
+        PERFORM _check_archive_run(run_id, '{restore, undo}');
+    END IF;
+
+    PERFORM _lock_and_check_tables();
+
+    LOOP
+        -- A second restore waits here, and then finds the sessions live.
+        v_archived := ARRAY(
+            SELECT archived.id
+            FROM engine_chat_session_archive AS archived
+            WHERE archived.id = ANY(session_ids)
+            ORDER BY archived.id
+            FOR UPDATE
+        );
+
+        -- An archive that is under way is waited for, and the session then restored.
+        v_live := ARRAY(
+            SELECT live.id
+            FROM engine_chat_sessions AS live
+            WHERE live.id = ANY(session_ids) AND live.id <> ALL(v_archived)
+            ORDER BY live.id
+            FOR NO KEY UPDATE
+        );
+
+        -- One statement, so one snapshot: a session that has moved since the two
+        -- statements above must not pass for an unknown one.
+        SELECT found.id INTO v_moved_meanwhile
+        FROM engine_chat_session_all AS found
+        WHERE found.id = ANY(session_ids) AND found.id <> ALL(v_archived || v_live)
+        LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        IF v_archived || v_live <> '{}' THEN
+            -- Rows are locked, and another one now would be out of order.
+            RAISE EXCEPTION 'session % was moved while it was being restored', v_moved_meanwhile
+                USING ERRCODE = 'serialization_failure',
+                HINT = 'Nothing was moved. Try again.';
+        END IF;
+    END LOOP;
+
+    v_restored_at := clock_timestamp();
+    IF v_archived <> '{}' THEN
+        BEGIN
+            -- "Every column but archived_at" has no static form.
+            EXECUTE format(
+                $statement$
+                WITH
+                moved_sessions AS (
+                    DELETE FROM engine_chat_session_archive AS archived
+                    WHERE archived.id = ANY($1)
+                    RETURNING archived.*
+                ),
+
+                moved_messages AS (
+                    DELETE FROM engine_chat_message_archive AS archived
+                    WHERE archived.session_id = ANY($1)
+                    RETURNING archived.*
+                ),
+
+                restored_sessions AS (
+                    INSERT INTO engine_chat_sessions (%1$s)
+                    OVERRIDING SYSTEM VALUE
+                    SELECT %1$s FROM moved_sessions
+                )
+
+                INSERT INTO engine_chat_messages (%2$s)
+                OVERRIDING SYSTEM VALUE
+                SELECT %2$s FROM moved_messages
+                $statement$,
+                _insertable_columns('engine_chat_sessions'),
+                _insertable_columns('engine_chat_messages')
+            ) USING v_archived;
+        EXCEPTION
+            WHEN unique_violation THEN
+                GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+                -- Of a session that is live no row says so if only a message of it is.
+                v_conflicting := coalesce(
+                    (SELECT live.id FROM engine_chat_sessions AS live WHERE live.id = ANY(v_archived) LIMIT 1),
+                    CASE cardinality(v_archived) WHEN 1 THEN v_archived[1] END
+                );
+                RAISE EXCEPTION '% archived, and its id or that of one of its messages is live',
+                    coalesce(format('session %s is', v_conflicting), 'one of the sessions is')
+                    USING ERRCODE = 'AR001',
+                    DETAIL = v_detail,
+                    HINT = 'Nothing was moved. `aria-db conflicts` (engine_session_conflict, '
+                        'resolve_session_conflict()) shows what differs and merges the two.';
+        END;
+    END IF;
+
+    WITH activated AS (
+        UPDATE engine_chat_sessions AS live
+        SET status = 'active'
+        WHERE live.id = ANY(v_archived || v_live) AND live.status = 'archived'
+        RETURNING live.id
+    )
+
+    SELECT coalesce(array_agg(activated.id), '{}') INTO v_activated
+    FROM activated;
+    v_restored := ARRAY(SELECT unnest(v_archived) UNION SELECT unnest(v_activated));
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, run_id, message_count)
+    SELECT
+        restored.id,
+        'restored',
+        v_restored_at,
+        _actor(restore_sessions.actor),
+        session_user,
+        restore_sessions.run_id,
+        (SELECT count(*) FROM engine_chat_messages AS live WHERE live.session_id = restored.id)
+    FROM unnest(v_restored) AS restored (id);
+
+    IF run_id IS NOT NULL THEN
+        PERFORM _record_archive_batch(
+            restore_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
+        )
+        FROM engine_archive_event AS journal
+        WHERE
+            journal.session_id = ANY(v_restored)
+            AND journal.event = 'restored'
+            AND journal.run_id = restore_sessions.run_id
+            AND journal.at = v_restored_at;
+    END IF;
+
+    RETURN QUERY
+    SELECT
+        found.id,
+        CASE WHEN found.is_restored THEN v_restored_at END,
+        (SELECT count(*) FROM engine_chat_messages AS live WHERE live.session_id = found.id),
+        found.is_restored,
+        (SELECT candidate.due_from FROM engine_archive_candidate AS candidate WHERE candidate.id = found.id)
+    FROM (
+        SELECT
+            known.id,
+            known.id = ANY(v_restored) AS is_restored
+        FROM unnest(v_archived || v_live) AS known (id)
+    ) AS found;
+END;
+$_$;
+
+--
+-- Name: FUNCTION restore_sessions(session_ids uuid[], run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.restore_sessions(session_ids uuid[], run_id bigint, actor text) IS 'Moves archived sessions and all their messages back into the live tables: all of them, or none and an error. Returns a row per session that exists; newly_restored = false where it was live already.';
+
+--
+-- Name: session_conflict_differences(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.session_conflict_differences(session_id uuid) RETURNS TABLE(message_id uuid, difference text, column_name text, live_value text, archive_value text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    AS $_$
+DECLARE
+    v_drift record;
+    v_tables record;
+BEGIN
+    IF session_id IS NULL THEN
+        RAISE EXCEPTION 'session_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of a session; engine_session_conflict lists those in both places.';
+    END IF;
+    SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'column %.% %', v_drift.live_table, v_drift.column_name, v_drift.problem
+            USING ERRCODE = 'AR002',
+            HINT = 'Rows cannot be compared until both tables have the same columns; '
+                'SELECT * FROM archive_column_drift() lists every difference.';
+    END IF;
+    IF NOT EXISTS (
+        SELECT 1 FROM engine_archive_candidate AS candidate
+        WHERE candidate.id = session_conflict_differences.session_id AND candidate.is_conflicting
+    ) THEN
+        RETURN;
+    END IF;
+
+    FOR v_tables IN
+        SELECT
+            chat.live,
+            chat.archive,
+            chat.session_column,
+            chat.message_id,
+            string_agg(
+                format(
+                    '(%1$s, %2$L, live.%2$I::text, archived.%2$I::text, '
+                    'record_image_eq(ROW(live.%2$I), ROW(archived.%2$I)))',
+                    chat_column.attnum, chat_column.attname
+                ),
+                ', '
+            ) AS compared
+        FROM (
+            VALUES
+            (
+                1, 'engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass,
+                'id', 'NULL::uuid'
+            ),
+            (
+                2, 'engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass,
+                'session_id', 'coalesce(live.id, archived.id)'
+            )
+        ) AS chat (place, live, archive, session_column, message_id)
+        INNER JOIN pg_catalog.pg_attribute AS chat_column ON chat.live = chat_column.attrelid
+        WHERE chat_column.attnum > 0 AND NOT chat_column.attisdropped
+        GROUP BY chat.place, chat.live, chat.archive, chat.session_column, chat.message_id
+        ORDER BY chat.place
+    LOOP
+        -- Column by column has no static form. Column 0 is the whole row.
+        RETURN QUERY EXECUTE format(
+            $statement$
+            SELECT
+                %4$s,
+                CASE
+                    WHEN archived.id IS NULL THEN 'only live'
+                    WHEN live.id IS NULL THEN 'only archive'
+                    ELSE 'different'
+                END,
+                compared.name,
+                compared.live_value,
+                compared.archive_value
+            FROM (SELECT * FROM %1$s WHERE %3$s = $1) AS live
+            FULL JOIN (SELECT * FROM %2$s WHERE %3$s = $1) AS archived ON live.id = archived.id
+            CROSS JOIN LATERAL (
+                VALUES
+                (0, NULL::text, to_jsonb(live)::text, to_jsonb(archived)::text, FALSE),
+                %5$s
+            ) AS compared (place, name, live_value, archive_value, is_equal)
+            WHERE
+                NOT compared.is_equal
+                AND (compared.place = 0) = (live.id IS NULL OR archived.id IS NULL)
+            ORDER BY
+                coalesce(live.created_at, archived.created_at),
+                coalesce(live.id, archived.id),
+                compared.place
+            $statement$,
+            v_tables.live,
+            v_tables.archive,
+            v_tables.session_column,
+            v_tables.message_id,
+            v_tables.compared
+        ) USING session_id;
+    END LOOP;
+END;
+$_$;
+
+--
+-- Name: FUNCTION session_conflict_differences(session_id uuid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.session_conflict_differences(session_id uuid) IS 'What differs in a session that is live and archived: a row per column, or for a row in one place only.';
+
+--
+-- Name: verify_archive(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.verify_archive(since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(finding text, session_id uuid, messages bigint, detail text, remedy text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+DECLARE
+    -- Later than the snapshot, and so than every move that it shows.
+    v_now timestamptz := clock_timestamp();
+    v_unreadable boolean;
+    v_recent uuid[];
+BEGIN
+    RETURN QUERY
+    SELECT
+        'column drift',
+        NULL::uuid,
+        NULL::bigint,
+        format('%s.%s %s', drifted.live_table, drifted.column_name, drifted.problem),
+        'No session can be archived. Run `aria-db adopt` where the tables are the application''s; else give '
+        'both tables the same columns, in order.'
+    FROM archive_column_drift() AS drifted;
+
+    -- The views hold on to every other column that is read below.
+    SELECT bool_or(drifted.column_name = 'archived_at') INTO v_unreadable
+    FROM archive_column_drift() AS drifted;
+    IF v_unreadable THEN
+        RETURN;
+    END IF;
+
+    IF since IS NOT NULL THEN
+        v_recent := ARRAY(
+            SELECT archived.id
+            FROM engine_chat_session_archive AS archived
+            WHERE archived.archived_at >= since
+        );
+    END IF;
+
+    RETURN QUERY
+    WITH
+    live_sessions AS (
+        SELECT
+            live.id,
+            TRUE AS is_live
+        FROM engine_chat_sessions AS live
+        WHERE since IS NULL OR live.id = ANY(v_recent)
+    ),
+
+    live_messages AS (
+        SELECT
+            live.session_id AS id,
+            count(*) AS live
+        FROM engine_chat_messages AS live
+        WHERE since IS NULL OR live.session_id = ANY(v_recent)
+        GROUP BY live.session_id
+    ),
+
+    archived_sessions AS (
+        SELECT
+            archived.id,
+            archived.archived_at,
+            TRUE AS is_archived
+        FROM engine_chat_session_archive AS archived
+        WHERE since IS NULL OR archived.id = ANY(v_recent)
+    ),
+
+    archived_messages AS (
+        SELECT
+            archived.session_id AS id,
+            count(*) AS archived,
+            count(*) - count(archived.archived_at) AS undated,
+            min(archived.archived_at) AS oldest,
+            max(archived.archived_at) AS newest
+        FROM engine_chat_message_archive AS archived
+        WHERE since IS NULL OR archived.session_id = ANY(v_recent)
+        GROUP BY archived.session_id
+    ),
+
+    places AS (
+        SELECT
+            id,
+            coalesce(live_sessions.is_live, FALSE) AS is_live,
+            coalesce(live_messages.live, 0) AS live,
+            coalesce(archived_sessions.is_archived, FALSE) AS is_archived,
+            archived_sessions.archived_at,
+            coalesce(archived_messages.archived, 0) AS archived,
+            coalesce(archived_messages.undated, 0) AS undated,
+            archived_messages.oldest,
+            archived_messages.newest
+        FROM live_sessions
+        FULL JOIN live_messages USING (id)
+        FULL JOIN archived_sessions USING (id)
+        FULL JOIN archived_messages USING (id)
+    )
+
+    SELECT
+        found.finding,
+        places.id,
+        found.messages,
+        found.detail,
+        found.remedy
+    FROM places
+    CROSS JOIN LATERAL (
+        VALUES
+        (
+            places.live > 0 AND NOT places.is_live,
+            'live messages without a session',
+            places.live,
+            CASE WHEN places.is_archived THEN 'the session is archived' ELSE 'the session is nowhere' END,
+            'Insert their session again, from a backup, or delete them; then validate the foreign key.'
+        ),
+        (
+            places.archived > 0 AND NOT places.is_archived AND NOT places.is_live,
+            'archived messages without a session',
+            places.archived,
+            'the session is nowhere',
+            'Nothing shows them. Insert their session into the archive again, from a backup, or delete them.'
+        ),
+        (
+            places.is_live AND (places.is_archived OR places.archived > 0),
+            'session in both places',
+            places.live + places.archived,
+            format(
+                'live with %s messages; in the archive %s and %s messages',
+                places.live,
+                CASE WHEN places.is_archived THEN 'its row' ELSE 'no row of it' END,
+                places.archived
+            ),
+            'Run `aria-db conflicts`: it lists them, shows what differs and merges them.'
+        ),
+        (
+            places.archived_at IS NULL AND places.is_archived OR places.undated > 0,
+            'archived_at is missing',
+            places.undated,
+            'of the ' || concat_ws(
+                ' and the ',
+                CASE WHEN places.is_archived AND places.archived_at IS NULL THEN 'session' END,
+                CASE WHEN places.undated > 0 THEN 'messages' END
+            ),
+            'Set it to when they were archived: the purge counts from it, and leaves a session that has none.'
+        ),
+        (
+            greatest(places.archived_at, places.newest) > v_now,
+            'archived_at is in the future',
+            places.archived,
+            format('%s, and it is %s', greatest(places.archived_at, places.newest), v_now),
+            'Set it to when they were archived: the purge counts from it.'
+        )
+    ) AS found (is_found, finding, messages, detail, remedy)
+    WHERE found.is_found
+    UNION ALL
+    SELECT
+        'messages in both places',
+        places.id,
+        same.messages,
+        'live and in the archive, with the same id',
+        'Run `aria-db conflicts`; where it does not list their session, compare them and delete the wrong ones.'
+    FROM places
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS messages
+        FROM engine_chat_messages AS live
+        INNER JOIN engine_chat_message_archive AS archived
+            ON live.session_id = archived.session_id AND live.id = archived.id
+        WHERE live.session_id = places.id
+    ) AS same
+    WHERE places.live > 0 AND places.archived > 0 AND same.messages > 0
+    UNION ALL
+    SELECT
+        'archived_at differs',
+        places.id,
+        different.messages,
+        format('%s for the session, %s to %s for its messages', places.archived_at, places.oldest, places.newest),
+        'One move gives both the same; other code made these. Nothing is lost: set that of the messages to '
+        'their session''s.'
+    FROM places
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS messages
+        FROM engine_chat_message_archive AS archived
+        WHERE archived.session_id = places.id AND archived.archived_at <> places.archived_at
+    ) AS different
+    WHERE places.archived_at <> places.oldest OR places.archived_at <> places.newest
+    UNION ALL
+    SELECT
+        'held session is gone',
+        held.session_id,
+        NULL,
+        format('held by %s since %s: %s', held.placed_by, held.placed_at, held.reason),
+        'Something other than aria-db deleted it. Bring it back from a backup, or `aria-db release` it.'
+    FROM engine_session_hold AS held
+    WHERE
+        NOT EXISTS (SELECT 1 FROM engine_chat_sessions AS live WHERE live.id = held.session_id)
+        AND NOT EXISTS (SELECT 1 FROM engine_chat_session_archive AS archived WHERE archived.id = held.session_id)
+    ORDER BY 1, 2;
+END;
+$$;
+
+--
+-- Name: FUNCTION verify_archive(since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.verify_archive(since timestamp with time zone) IS 'What contradicts that every session and message is in exactly one place: a row per finding, none when all is well. Read-only; since: only sessions archived since then.';
+
+--
+-- Name: aria_db_version; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.aria_db_version (
+    version_num character varying(32) NOT NULL
+);
+
+--
+-- Name: engine_archive_event; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_event (
+    session_id uuid NOT NULL,
+    id bigint NOT NULL,
+    event text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor text NOT NULL,
+    role text NOT NULL,
+    run_id bigint,
+    message_count bigint,
+    detail jsonb,
+    CONSTRAINT engine_archive_event_event_check CHECK ((event = ANY (ARRAY['archived'::text, 'restored'::text, 'purged'::text, 'deleted'::text, 'held'::text, 'released'::text, 'resolved'::text])))
+);
+
+--
+-- Name: TABLE engine_archive_event; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_event IS 'The journal: who archived, restored, purged, deleted, held, released or resolved which session, and when.';
+
+--
+-- Name: engine_archive_policy; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_policy (
+    session_type character varying(50) NOT NULL,
+    archive_after interval,
+    purge_after interval,
+    enabled boolean DEFAULT true NOT NULL,
+    CONSTRAINT engine_archive_policy_archive_after_check CHECK (((archive_after > '00:00:00'::interval) AND (archive_after <= '365000 days'::interval))),
+    CONSTRAINT engine_archive_policy_purge_after_check CHECK (((purge_after > '00:00:00'::interval) AND (purge_after <= '365000 days'::interval)))
+);
+
+--
+-- Name: TABLE engine_archive_policy; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_policy IS 'The age at which sessions are archived, and archived ones purged, per session_type; * for all others.';
+
+--
+-- Name: engine_chat_message_archive; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_chat_message_archive (
+    archived_at timestamp with time zone NOT NULL,
+    id uuid CONSTRAINT engine_chat_messages_id_not_null NOT NULL,
+    session_id uuid CONSTRAINT engine_chat_messages_session_id_not_null NOT NULL,
+    agent_id character varying(100),
+    role character varying(20) CONSTRAINT engine_chat_messages_role_not_null NOT NULL,
+    content text CONSTRAINT engine_chat_messages_content_not_null NOT NULL,
+    thinking text,
+    tool_calls jsonb,
+    tool_results jsonb,
+    model character varying(200),
+    tokens_input integer,
+    tokens_output integer,
+    cost numeric(10,6),
+    latency_ms integer,
+    metadata jsonb,
+    created_at timestamp with time zone
+);
+
+--
+-- Name: TABLE engine_chat_message_archive; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_chat_message_archive IS 'Messages of archived chat sessions. Created by aria-db.';
+
+--
+-- Name: engine_chat_session_archive; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_chat_session_archive (
+    archived_at timestamp with time zone NOT NULL,
+    id uuid CONSTRAINT engine_chat_sessions_id_not_null NOT NULL,
+    agent_id character varying(100) CONSTRAINT engine_chat_sessions_agent_id_not_null NOT NULL,
+    session_type character varying(50) CONSTRAINT engine_chat_sessions_session_type_not_null NOT NULL,
+    title character varying(500),
+    system_prompt text,
+    model character varying(200),
+    temperature double precision,
+    max_tokens integer,
+    context_window integer,
+    status character varying(20) CONSTRAINT engine_chat_sessions_status_not_null NOT NULL,
+    message_count integer,
+    total_tokens integer,
+    total_cost numeric(10,6),
+    metadata jsonb,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    ended_at timestamp with time zone
+);
+
+--
+-- Name: TABLE engine_chat_session_archive; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_chat_session_archive IS 'Archived chat sessions, each with the time of its move. Created by aria-db.';
+
+--
+-- Name: engine_chat_sessions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_chat_sessions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    agent_id character varying(100) DEFAULT 'aria'::character varying NOT NULL,
+    session_type character varying(50) DEFAULT 'interactive'::character varying NOT NULL,
+    title character varying(500),
+    system_prompt text,
+    model character varying(200),
+    temperature double precision DEFAULT 0.7,
+    max_tokens integer DEFAULT 4096,
+    context_window integer DEFAULT 50,
+    status character varying(20) DEFAULT 'active'::character varying NOT NULL,
+    message_count integer DEFAULT 0,
+    total_tokens integer DEFAULT 0,
+    total_cost numeric(10,6) DEFAULT 0,
+    metadata jsonb DEFAULT '{}'::jsonb,
+    created_at timestamp with time zone DEFAULT now(),
+    updated_at timestamp with time zone DEFAULT now(),
+    ended_at timestamp with time zone
+);
+
+--
+-- Name: TABLE engine_chat_sessions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_chat_sessions IS 'Live chat sessions. Created by aria-db.';
+
+--
+-- Name: engine_session_hold; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_session_hold (
+    session_id uuid NOT NULL,
+    reason text NOT NULL,
+    placed_by text DEFAULT SESSION_USER NOT NULL,
+    placed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT engine_session_hold_reason_check CHECK ((TRIM(BOTH FROM reason) <> ''::text))
+);
+
+--
+-- Name: TABLE engine_session_hold; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_session_hold IS 'Sessions that must stay where they are; place_hold() and release_hold() write it.';
+
+--
+-- Name: engine_archive_candidate; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.engine_archive_candidate AS
+ SELECT id,
+    session_type,
+    updated_at,
+    age_from,
+    archive_after,
+    is_soft_deleted,
+    is_held,
+    is_conflicting,
+    (age_from + archive_after) AS due_from
+   FROM ( SELECT live.id,
+            live.session_type,
+            live.updated_at,
+            GREATEST(COALESCE(live.updated_at, live.created_at), ( SELECT max(journal.at) AS max
+                   FROM public.engine_archive_event journal
+                  WHERE ((journal.session_id = live.id) AND (journal.event = 'restored'::text)))) AS age_from,
+            ( SELECT
+                        CASE
+                            WHEN policy.enabled THEN policy.archive_after
+                            ELSE NULL::interval
+                        END AS "case"
+                   FROM public.engine_archive_policy policy
+                  WHERE ((policy.session_type)::text = ANY ((ARRAY[live.session_type, '*'::character varying])::text[]))
+                  ORDER BY ((policy.session_type)::text = '*'::text)
+                 LIMIT 1) AS archive_after,
+            ((live.status)::text = 'archived'::text) AS is_soft_deleted,
+            (EXISTS ( SELECT 1
+                   FROM public.engine_session_hold held
+                  WHERE (held.session_id = live.id))) AS is_held,
+            (EXISTS ( SELECT 1
+                   FROM public.engine_chat_session_archive archived
+                  WHERE (archived.id = live.id)
+                UNION ALL
+                 SELECT 1
+                   FROM public.engine_chat_message_archive archived
+                  WHERE (archived.session_id = live.id))) AS is_conflicting
+           FROM public.engine_chat_sessions live) seen;
+
+--
+-- Name: VIEW engine_archive_candidate; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.engine_archive_candidate IS 'Live sessions as the prune sees them: age, policy, when they are due, soft delete, hold, conflict.';
+
+--
+-- Name: engine_archive_event_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.engine_archive_event ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.engine_archive_event_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: engine_archive_run; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_run (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    arguments jsonb NOT NULL,
+    started_by text DEFAULT SESSION_USER NOT NULL,
+    role text DEFAULT SESSION_USER NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    backend_pid bigint NOT NULL,
+    last_batch_at timestamp with time zone,
+    batches bigint DEFAULT 0 NOT NULL,
+    sessions bigint DEFAULT 0 NOT NULL,
+    messages bigint DEFAULT 0 NOT NULL,
+    finished_at timestamp with time zone,
+    stop_reason text,
+    error text,
+    CONSTRAINT engine_archive_run_kind_check CHECK ((kind = ANY (ARRAY['prune'::text, 'purge'::text, 'archive'::text, 'restore'::text, 'undo'::text, 'empty'::text]))),
+    CONSTRAINT engine_archive_run_stop_reason_check CHECK ((stop_reason = ANY (ARRAY['nothing left'::text, 'max_runtime'::text, 'max_sessions'::text, 'interrupted'::text, 'failed'::text])))
+);
+
+--
+-- Name: TABLE engine_archive_run; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_run IS 'One row per bulk run: prune, purge, archive, restore, undo, empty. See engine_archive_run_list.';
+
+--
+-- Name: engine_archive_run_list; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.engine_archive_run_list AS
+ SELECT id,
+    kind,
+    started_by,
+    started_at,
+    last_batch_at,
+    finished_at,
+    batches,
+    sessions,
+    messages,
+    stop_reason,
+    error,
+    arguments,
+        CASE
+            WHEN (stop_reason = 'failed'::text) THEN 'failed'::text
+            WHEN (finished_at IS NOT NULL) THEN 'finished'::text
+            WHEN (EXISTS ( SELECT 1
+               FROM pg_stat_activity activity
+              WHERE ((activity.pid = run.backend_pid) AND (COALESCE(activity.backend_start, run.started_at) <= COALESCE(run.last_batch_at, run.started_at))))) THEN 'running'::text
+            ELSE 'killed'::text
+        END AS state
+   FROM public.engine_archive_run run;
+
+--
+-- Name: VIEW engine_archive_run_list; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.engine_archive_run_list IS 'Prune and purge runs with their state: running, finished, failed or killed.';
+
+--
+-- Name: engine_chat_messages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_chat_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid NOT NULL,
+    agent_id character varying(100),
+    role character varying(20) NOT NULL,
+    content text NOT NULL,
+    thinking text,
+    tool_calls jsonb,
+    tool_results jsonb,
+    model character varying(200),
+    tokens_input integer,
+    tokens_output integer,
+    cost numeric(10,6),
+    latency_ms integer,
+    metadata jsonb DEFAULT '{}'::jsonb,
+    created_at timestamp with time zone DEFAULT now()
+);
+
+--
+-- Name: TABLE engine_chat_messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_chat_messages IS 'Messages of live chat sessions. Created by aria-db.';
+
+--
+-- Name: engine_archive_health; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.engine_archive_health AS
+ WITH due_sessions AS (
+         SELECT candidate.is_soft_deleted,
+            candidate.due_from,
+            COALESCE(named.session_type, '*'::character varying) AS policy
+           FROM (public.engine_archive_candidate candidate
+             LEFT JOIN public.engine_archive_policy named ON (((candidate.session_type)::text = (named.session_type)::text)))
+          WHERE ((NOT candidate.is_held) AND (NOT candidate.is_conflicting) AND (candidate.is_soft_deleted OR (candidate.due_from < now())))
+        ), backlog AS (
+         SELECT 'backlog'::text AS figure,
+            policy.session_type AS subject,
+            (count(due_sessions.policy))::numeric AS value,
+            'sessions'::text AS unit,
+            COALESCE((min(due_sessions.due_from) > (now() - '2 days'::interval)), true) AS is_ok,
+            format('%s sessions are due'::text, count(due_sessions.policy)) AS reading,
+                CASE
+                    WHEN (count(due_sessions.policy) > 0) THEN 'Run `aria-db prune`, and check that it is scheduled.'::text
+                    ELSE NULL::text
+                END AS remedy
+           FROM (public.engine_archive_policy policy
+             LEFT JOIN due_sessions ON ((((policy.session_type)::text = (due_sessions.policy)::text) AND (NOT due_sessions.is_soft_deleted))))
+          GROUP BY policy.session_type
+        ), soft_deleted AS (
+         SELECT 'soft_deleted'::text AS figure,
+            'engine_chat_sessions'::text AS subject,
+            (count(*))::numeric AS value,
+            'sessions'::text AS unit,
+            true AS is_ok,
+            format('%s sessions'::text, count(*)) AS reading,
+                CASE
+                    WHEN (count(*) > 0) THEN 'Run `aria-db prune`: it archives them, whatever their age.'::text
+                    ELSE NULL::text
+                END AS remedy
+           FROM due_sessions
+          WHERE due_sessions.is_soft_deleted
+        ), conflicts AS (
+         SELECT 'conflicts'::text AS figure,
+            'engine_chat_sessions'::text AS subject,
+            (count(*))::numeric AS value,
+            'sessions'::text AS unit,
+            (count(*) = 0) AS is_ok,
+            format('%s sessions are live and archived'::text, count(*)) AS reading,
+                CASE
+                    WHEN (count(*) > 0) THEN 'Run `aria-db conflicts`: it lists them, shows what differs, merges them.'::text
+                    ELSE NULL::text
+                END AS remedy
+           FROM public.engine_archive_candidate candidate
+          WHERE candidate.is_conflicting
+        ), held AS (
+         SELECT 'held'::text AS figure,
+            'engine_session_hold'::text AS subject,
+            (count(*))::numeric AS value,
+            'sessions'::text AS unit,
+            true AS is_ok,
+            format('%s sessions'::text, count(*)) AS reading,
+                CASE
+                    WHEN (count(*) > 0) THEN 'Release those whose reason is gone: `aria-db release`.'::text
+                    ELSE NULL::text
+                END AS remedy
+           FROM public.engine_session_hold
+        ), drift AS (
+         SELECT 'drift'::text AS figure,
+            ((drifted.live_table || '.'::text) || drifted.column_name) AS subject,
+            (1)::numeric AS value,
+            'columns'::text AS unit,
+            false AS is_ok,
+            drifted.problem AS reading,
+            'No session can be archived. Run `aria-db adopt` where the tables are the application''s (behind views, or of an older shape); else give both tables the same columns, in order.'::text AS remedy
+           FROM public.archive_column_drift() drifted(live_table, column_name, problem)
+        ), last_runs AS (
+         SELECT DISTINCT ON (run.kind) 'last_run'::text AS figure,
+            run.kind AS subject,
+            round(EXTRACT(epoch FROM (now() - run.started_at))) AS value,
+            'seconds'::text AS unit,
+            (run.state = ANY (ARRAY['running'::text, 'finished'::text])) AS is_ok,
+            concat_ws(', '::text, run.state, ('began '::text || to_char(run.started_at, 'YYYY-MM-DD HH24:MI TZ'::text)), format('%s sessions'::text, run.sessions), run.stop_reason, run.error) AS reading,
+                CASE
+                    WHEN (run.state <> ALL (ARRAY['running'::text, 'finished'::text])) THEN 'Fix the cause named in the error and run it again. Committed batches are kept.'::text
+                    ELSE NULL::text
+                END AS remedy
+           FROM public.engine_archive_run_list run
+          ORDER BY run.kind, run.id DESC
+        ), archived AS (
+         SELECT 'oldest_archived'::text AS figure,
+            'engine_chat_session_archive'::text AS subject,
+            round(EXTRACT(epoch FROM (now() - min(archived_session.archived_at)))) AS value,
+            'seconds'::text AS unit,
+            true AS is_ok,
+            COALESCE(((('from '::text || min(archived_session.archived_at)) || ' to '::text) || max(archived_session.archived_at)), 'nothing'::text) AS reading,
+            NULL::text AS remedy
+           FROM public.engine_chat_session_archive archived_session
+        ), sizes AS (
+         SELECT DISTINCT 'size'::text AS figure,
+            ((COALESCE(shown.refobjid, chat.oid))::regclass)::text AS subject,
+            (pg_total_relation_size((COALESCE(shown.refobjid, chat.oid))::regclass))::numeric AS value,
+            'bytes'::text AS unit,
+            true AS is_ok,
+            pg_size_pretty(pg_total_relation_size((COALESCE(shown.refobjid, chat.oid))::regclass)) AS reading,
+            NULL::text AS remedy
+           FROM ((pg_class chat
+             LEFT JOIN pg_rewrite view_rule ON ((chat.oid = view_rule.ev_class)))
+             LEFT JOIN pg_depend shown ON (((view_rule.oid = shown.objid) AND (shown.classid = ('pg_rewrite'::regclass)::oid) AND (shown.refclassid = ('pg_class'::regclass)::oid) AND (chat.oid <> shown.refobjid))))
+          WHERE (chat.oid = ANY (ARRAY[('public.engine_chat_sessions'::regclass)::oid, ('public.engine_chat_messages'::regclass)::oid, ('public.engine_chat_session_archive'::regclass)::oid, ('public.engine_chat_message_archive'::regclass)::oid]))
+        )
+ SELECT backlog.figure,
+    backlog.subject,
+    backlog.value,
+    backlog.unit,
+    backlog.is_ok,
+    backlog.reading,
+    backlog.remedy
+   FROM backlog
+UNION ALL
+ SELECT soft_deleted.figure,
+    soft_deleted.subject,
+    soft_deleted.value,
+    soft_deleted.unit,
+    soft_deleted.is_ok,
+    soft_deleted.reading,
+    soft_deleted.remedy
+   FROM soft_deleted
+UNION ALL
+ SELECT conflicts.figure,
+    conflicts.subject,
+    conflicts.value,
+    conflicts.unit,
+    conflicts.is_ok,
+    conflicts.reading,
+    conflicts.remedy
+   FROM conflicts
+UNION ALL
+ SELECT held.figure,
+    held.subject,
+    held.value,
+    held.unit,
+    held.is_ok,
+    held.reading,
+    held.remedy
+   FROM held
+UNION ALL
+ SELECT drift.figure,
+    drift.subject,
+    drift.value,
+    drift.unit,
+    drift.is_ok,
+    drift.reading,
+    drift.remedy
+   FROM drift
+UNION ALL
+ SELECT last_runs.figure,
+    last_runs.subject,
+    last_runs.value,
+    last_runs.unit,
+    last_runs.is_ok,
+    last_runs.reading,
+    last_runs.remedy
+   FROM last_runs
+UNION ALL
+ SELECT archived.figure,
+    archived.subject,
+    archived.value,
+    archived.unit,
+    archived.is_ok,
+    archived.reading,
+    archived.remedy
+   FROM archived
+UNION ALL
+ SELECT sizes.figure,
+    sizes.subject,
+    sizes.value,
+    sizes.unit,
+    sizes.is_ok,
+    sizes.reading,
+    sizes.remedy
+   FROM sizes;
+
+--
+-- Name: VIEW engine_archive_health; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.engine_archive_health IS 'What an operator watches, one row per figure; is_ok is false where somebody should act.';
+
+--
+-- Name: engine_archive_left; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_left (
+    session_id uuid NOT NULL,
+    run_id bigint,
+    sqlstate text NOT NULL,
+    message text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: TABLE engine_archive_left; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_left IS 'Sessions that the last prune had to leave where they are, each with the reason.';
+
+--
+-- Name: engine_archive_run_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.engine_archive_run ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.engine_archive_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: engine_chat_session_all; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.engine_chat_session_all AS
+ SELECT NULL::timestamp with time zone AS archived_at,
+    engine_chat_sessions.id,
+    engine_chat_sessions.agent_id,
+    engine_chat_sessions.session_type,
+    engine_chat_sessions.title,
+    engine_chat_sessions.system_prompt,
+    engine_chat_sessions.model,
+    engine_chat_sessions.temperature,
+    engine_chat_sessions.max_tokens,
+    engine_chat_sessions.context_window,
+    engine_chat_sessions.status,
+    engine_chat_sessions.message_count,
+    engine_chat_sessions.total_tokens,
+    engine_chat_sessions.total_cost,
+    engine_chat_sessions.metadata,
+    engine_chat_sessions.created_at,
+    engine_chat_sessions.updated_at,
+    engine_chat_sessions.ended_at
+   FROM public.engine_chat_sessions
+UNION ALL
+ SELECT engine_chat_session_archive.archived_at,
+    engine_chat_session_archive.id,
+    engine_chat_session_archive.agent_id,
+    engine_chat_session_archive.session_type,
+    engine_chat_session_archive.title,
+    engine_chat_session_archive.system_prompt,
+    engine_chat_session_archive.model,
+    engine_chat_session_archive.temperature,
+    engine_chat_session_archive.max_tokens,
+    engine_chat_session_archive.context_window,
+    engine_chat_session_archive.status,
+    engine_chat_session_archive.message_count,
+    engine_chat_session_archive.total_tokens,
+    engine_chat_session_archive.total_cost,
+    engine_chat_session_archive.metadata,
+    engine_chat_session_archive.created_at,
+    engine_chat_session_archive.updated_at,
+    engine_chat_session_archive.ended_at
+   FROM public.engine_chat_session_archive;
+
+--
+-- Name: VIEW engine_chat_session_all; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.engine_chat_session_all IS 'Every session, live and archived; archived_at is null for the live ones.';
+
+--
+-- Name: engine_chat_session_archive_list; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.engine_chat_session_archive_list AS
+ SELECT archived_at,
+    id,
+    agent_id,
+    session_type,
+    title,
+    system_prompt,
+    model,
+    temperature,
+    max_tokens,
+    context_window,
+    status,
+    message_count,
+    total_tokens,
+    total_cost,
+    metadata,
+    created_at,
+    updated_at,
+    ended_at
+   FROM public.engine_chat_session_archive;
+
+--
+-- Name: VIEW engine_chat_session_archive_list; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.engine_chat_session_archive_list IS 'Archived sessions, with the time of their move.';
+
+--
+-- Name: engine_chat_session_list; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.engine_chat_session_list AS
+ SELECT id,
+    agent_id,
+    session_type,
+    title,
+    system_prompt,
+    model,
+    temperature,
+    max_tokens,
+    context_window,
+    status,
+    message_count,
+    total_tokens,
+    total_cost,
+    metadata,
+    created_at,
+    updated_at,
+    ended_at
+   FROM public.engine_chat_sessions
+  WHERE ((status)::text <> 'archived'::text);
+
+--
+-- Name: VIEW engine_chat_session_list; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.engine_chat_session_list IS 'Live sessions, without those that the application soft-deleted (status archived).';
+
+--
+-- Name: engine_conflict_resolution; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_conflict_resolution (
+    id bigint NOT NULL,
+    session_id uuid NOT NULL,
+    destination text NOT NULL,
+    kept text,
+    dropped_row jsonb,
+    archived_at timestamp with time zone,
+    resolved_by text DEFAULT SESSION_USER NOT NULL,
+    resolved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT engine_conflict_resolution_check CHECK (((kept IS NULL) = (dropped_row IS NULL))),
+    CONSTRAINT engine_conflict_resolution_destination_check CHECK ((destination = ANY (ARRAY['live'::text, 'archive'::text]))),
+    CONSTRAINT engine_conflict_resolution_kept_check CHECK ((kept = ANY (ARRAY['live'::text, 'archive'::text])))
+);
+
+--
+-- Name: TABLE engine_conflict_resolution; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_conflict_resolution IS 'One row per session that resolve_session_conflict() merged, with the row that was dropped.';
+
+--
+-- Name: engine_conflict_resolution_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.engine_conflict_resolution ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.engine_conflict_resolution_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: engine_session_conflict; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.engine_session_conflict AS
+ SELECT live.id AS session_id,
+    live.title,
+    archived.archived_at,
+        CASE
+            WHEN (archived.id IS NULL) THEN 'only live'::text
+            WHEN (SUBSTRING(record_send(live.*) FROM 5) = SUBSTRING(record_send(archived.*) FROM 21)) THEN 'equal'::text
+            ELSE 'different'::text
+        END AS session_rows,
+    ( SELECT count(*) AS count
+           FROM public.engine_chat_messages live_message
+          WHERE (live_message.session_id = live.id)) AS messages_live,
+    ( SELECT count(*) AS count
+           FROM public.engine_chat_message_archive archived_message
+          WHERE (archived_message.session_id = live.id)) AS messages_archive,
+    ( SELECT count(*) AS count
+           FROM (public.engine_chat_messages same
+             JOIN public.engine_chat_message_archive copied ON (((same.session_id = copied.session_id) AND (same.id = copied.id))))
+          WHERE ((same.session_id = live.id) AND (SUBSTRING(record_send(same.*) FROM 5) = SUBSTRING(record_send(copied.*) FROM 21)))) AS messages_equal,
+    ( SELECT count(*) AS count
+           FROM (public.engine_chat_messages one
+             JOIN public.engine_chat_message_archive other ON (((one.session_id = other.session_id) AND (one.id = other.id))))
+          WHERE ((one.session_id = live.id) AND (SUBSTRING(record_send(one.*) FROM 5) <> SUBSTRING(record_send(other.*) FROM 21)))) AS messages_different
+   FROM ((public.engine_archive_candidate candidate
+     JOIN public.engine_chat_sessions live ON ((candidate.id = live.id)))
+     LEFT JOIN public.engine_chat_session_archive archived ON ((live.id = archived.id)))
+  WHERE candidate.is_conflicting;
+
+--
+-- Name: VIEW engine_session_conflict; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.engine_session_conflict IS 'Sessions that are live and in the archive as well, and how much of them is equal; resolve_session_conflict() merges them.';
+
+--
+-- Name: aria_db_version aria_db_version_pkc; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.aria_db_version
+    ADD CONSTRAINT aria_db_version_pkc PRIMARY KEY (version_num);
+
+--
+-- Name: engine_archive_event engine_archive_event_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_archive_event
+    ADD CONSTRAINT engine_archive_event_pkey PRIMARY KEY (session_id, id);
+
+--
+-- Name: engine_archive_left engine_archive_left_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_archive_left
+    ADD CONSTRAINT engine_archive_left_pkey PRIMARY KEY (session_id);
+
+--
+-- Name: engine_archive_policy engine_archive_policy_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_archive_policy
+    ADD CONSTRAINT engine_archive_policy_pkey PRIMARY KEY (session_type);
+
+--
+-- Name: engine_archive_run engine_archive_run_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_archive_run
+    ADD CONSTRAINT engine_archive_run_pkey PRIMARY KEY (id);
+
+--
+-- Name: engine_chat_message_archive engine_chat_message_archive_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_chat_message_archive
+    ADD CONSTRAINT engine_chat_message_archive_pkey PRIMARY KEY (session_id, id);
+
+--
+-- Name: engine_chat_messages engine_chat_messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_chat_messages
+    ADD CONSTRAINT engine_chat_messages_pkey PRIMARY KEY (session_id, id);
+
+--
+-- Name: engine_chat_session_archive engine_chat_session_archive_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_chat_session_archive
+    ADD CONSTRAINT engine_chat_session_archive_pkey PRIMARY KEY (id);
+
+--
+-- Name: engine_chat_sessions engine_chat_sessions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_chat_sessions
+    ADD CONSTRAINT engine_chat_sessions_pkey PRIMARY KEY (id);
+
+--
+-- Name: engine_conflict_resolution engine_conflict_resolution_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_conflict_resolution
+    ADD CONSTRAINT engine_conflict_resolution_pkey PRIMARY KEY (id);
+
+--
+-- Name: engine_session_hold engine_session_hold_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_session_hold
+    ADD CONSTRAINT engine_session_hold_pkey PRIMARY KEY (session_id);
+
+--
+-- Name: engine_chat_session_archive_archived_at_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX engine_chat_session_archive_archived_at_id_idx ON public.engine_chat_session_archive USING btree (archived_at, id);
+
+--
+-- Name: engine_chat_sessions_updated_at_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX engine_chat_sessions_updated_at_id_idx ON public.engine_chat_sessions USING btree (updated_at, id);
+
+--
+-- Name: engine_chat_messages engine_chat_messages_session_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_chat_messages
+    ADD CONSTRAINT engine_chat_messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.engine_chat_sessions(id) ON DELETE CASCADE;
+
+--
+-- Name: FUNCTION _actor(actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._actor(actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _check_archive_run(run_id bigint, kinds text[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._check_archive_run(run_id bigint, kinds text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _check_prune_arguments(older_than interval, session_type text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._check_prune_arguments(older_than interval, session_type text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _check_session_type(session_type text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._check_session_type(session_type text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _check_unseen_holds(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._check_unseen_holds(session_ids uuid[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _insertable_columns(chat_table regclass, is_new boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._insertable_columns(chat_table regclass, is_new boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _lock_and_check_tables(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._lock_and_check_tables() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _record_archive_batch(run_id bigint, sessions bigint, messages bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _refuse_if_held(session_ids uuid[], outcome text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._refuse_if_held(session_ids uuid[], outcome text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _remove_archived_copies(session_ids uuid[], run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION archive_access(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.archive_access() FROM PUBLIC;
+
+--
+-- Name: FUNCTION archive_column_drift(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.archive_column_drift() FROM PUBLIC;
+
+--
+-- Name: FUNCTION archive_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.archive_session(session_id uuid, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION archive_sessions(session_ids uuid[], run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.archive_sessions(session_ids uuid[], run_id bigint, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION begin_archive_run(kind text, arguments jsonb, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.begin_archive_run(kind text, arguments jsonb, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION count_prunable_sessions(older_than interval, session_type text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.count_prunable_sessions(older_than interval, session_type text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION delete_archived_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.delete_archived_session(session_id uuid, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION delete_chat_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.delete_chat_session(session_id uuid, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION estimate_sessions(place text, agent_id text, session_type text, created_from timestamp with time zone, created_before timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.estimate_sessions(place text, agent_id text, session_type text, created_from timestamp with time zone, created_before timestamp with time zone) FROM PUBLIC;
+
+--
+-- Name: FUNCTION finish_archive_run(run_id bigint, stop_reason text, error text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.finish_archive_run(run_id bigint, stop_reason text, error text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION place_hold(session_id uuid, reason text, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.place_hold(session_id uuid, reason text, actor text) FROM PUBLIC;
+
+--
+-- Name: PROCEDURE prune_old_sessions(IN older_than interval, IN session_type text, IN batch_size integer, IN max_runtime interval, IN actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON PROCEDURE public.prune_old_sessions(IN older_than interval, IN session_type text, IN batch_size integer, IN max_runtime interval, IN actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION prune_sessions(older_than interval, session_type text, batch_size integer, run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.prune_sessions(older_than interval, session_type text, batch_size integer, run_id bigint, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION purge_archive(session_type text, batch_size integer, run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.purge_archive(session_type text, batch_size integer, run_id bigint, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION release_hold(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.release_hold(session_id uuid, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION resolve_session_conflict(session_id uuid, destination text, keep text, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.resolve_session_conflict(session_id uuid, destination text, keep text, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION restore_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.restore_session(session_id uuid, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION restore_sessions(session_ids uuid[], run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.restore_sessions(session_ids uuid[], run_id bigint, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION session_conflict_differences(session_id uuid); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.session_conflict_differences(session_id uuid) FROM PUBLIC;
+
+--
+-- Name: FUNCTION verify_archive(since timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.verify_archive(since timestamp with time zone) FROM PUBLIC;
+
+--
+-- PostgreSQL database dump complete
+--
+
