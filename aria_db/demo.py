@@ -1,7 +1,7 @@
 """The demo: one session archived through each client, with a look before and after.
 
 It runs on the embedded PostgreSQL, never on a configured database, and checks what
-it prints: a look that is not what archiving promises ends it with a failure.
+it prints: if a look shows anything but what archiving promises, the demo fails.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from aria_db import embedded, functions, resources
 from aria_db.conversations import session_id_of
 from aria_db.database import Database
 from aria_db.models import (
+    EngineArchiveEvent,
     EngineChatMessage,
     EngineChatMessageArchive,
     EngineChatSession,
@@ -192,10 +193,13 @@ class Demo:
     def prune(self) -> None:
         """Let a nightly job's session grow old, and the prune find it."""
         session_id = session_id_of(PRUNED)
-        long_ago = func.now() - timedelta(days=3)
+        live, event, days = EngineChatSession, EngineArchiveEvent, timedelta(days=3)
         with Session(self.engine) as session, session.begin():
-            live = EngineChatSession
+            long_ago = func.now() - days
             session.execute(update(live).where(live.id == session_id).values(updated_at=long_ago))
+            # The age counts from the restore, too, if an earlier demo archived the session.
+            restored = update(event).where(event.session_id == session_id)
+            session.execute(restored.values(at=event.at - days))
         before = self.look(session_id)
         aria_db(self.database, "prune", "--type", "cron", "--dry-run")
         aria_db(self.database, "prune", "--type", "cron")
@@ -291,9 +295,9 @@ def run(console: Console) -> bool:
             finally:
                 demo.engine.dispose()
     if demo.all_true:
-        console.print("\nEvery look was as promised. Now try:  aria-db list --archived")
+        console.print("\nAll checks passed. Now try:  aria-db list --archived")
     else:
-        console.print("\n[red]Not every look was as promised.[/red]")
+        console.print("\n[red]Not all checks passed.[/red]")
     return demo.all_true
 
 

@@ -18,5 +18,5 @@ SQL = _directory("sql")
 MIGRATIONS = _directory("migrations")
 SAMPLE_CONVERSATIONS = PACKAGE / "data" / "sample_conversations.jsonl"
 
-SCRIPTS = frozenset({"adoption", "installation"})
-"""Folders of ``sql/`` whose files are run by programs, and install nothing."""
+SCRIPTS = frozenset({"adoption", "examples", "installation"})
+"""Folders of ``sql/`` whose files are run as scripts, and install nothing."""

@@ -16,6 +16,7 @@ from bench import (
     archive_one,
     history,
     http_archive,
+    journal,
     lists,
     memory,
     prune,
@@ -29,7 +30,18 @@ from bench.server import started
 
 BENCHMARKS: dict[str, ModuleType] = {
     module.__name__.removeprefix("bench."): module
-    for module in (archive_one, history, prune, writers, size, lists, search, http_archive, memory)
+    for module in (
+        archive_one,
+        history,
+        journal,
+        prune,
+        writers,
+        size,
+        lists,
+        search,
+        http_archive,
+        memory,
+    )
 }
 """By name. Each module has a coroutine ``run(setting)`` that returns a Result."""
 

@@ -1,4 +1,4 @@
-"""One session at a time: the manager, the ticket, the bare function and the limit."""
+"""One session at a time: the manager, the baseline, the bare function and the limit."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import psycopg
 
 from aria_db.session_manager import NativeSessionManager
 from bench import data, layouts, limit
+from bench.baseline import BaselineManager
 from bench.measure import Result, Run, Series, Setting, Target, blocking, by_turns, p99, ratio
-from bench.ticket import TicketManager
 
 TITLE = "Archive one session"
 
-AGAINST_TICKET = Target(
-    "20 messages: how many times faster than the ticket the manager is, median", "at least", 4
+AGAINST_BASELINE = Target(
+    "20 messages: how many times faster than the baseline the manager is, median", "at least", 4
 )
-AGAINST_TICKET_P99 = Target("20 messages: the same at p99", "at least", 3, tolerance=0.5)
+AGAINST_BASELINE_P99 = Target("20 messages: the same at p99", "at least", 3, tolerance=0.5)
 AGAINST_BARE = Target(
     "20 messages: time of the manager, against the function over bare psycopg", "at most", 1.6
 )
@@ -24,7 +24,7 @@ AGAINST_LIMIT_LONG = Target(
 )
 
 FUNCTION = "SELECT * FROM archive_session(%s)"
-SHORT = ("manager", "ticket", "function", "function, asyncio", "limit")
+SHORT = ("manager", "baseline", "function", "function, asyncio", "limit")
 LONG = ("function, 2,000 messages", "limit, 2,000 messages")
 
 
@@ -47,13 +47,13 @@ async def run(setting: Setting) -> Result:
         for layout in (layouts.OURS, layouts.DEPLOYED):
             layout.warm(connection)
         layout_of = {
-            group.name: layouts.DEPLOYED if group.name == "ticket" else layouts.OURS
+            group.name: layouts.DEPLOYED if group.name == "baseline" else layouts.OURS
             for group in groups[1:]
         }
         expected = {of: layout.live(connection, of) for of, layout in layout_of.items()}
         items = {of: data.ids(connection, of) for of in layout_of}
 
-        manager, baseline = NativeSessionManager(engine), TicketManager(engine)
+        manager, baseline = NativeSessionManager(engine), BaselineManager(engine)
         bare = await psycopg.AsyncConnection.connect(database.libpq_url(), autocommit=True)
         function, by_hand = (
             blocking(lambda item: connection.execute(FUNCTION, [item]).fetchall()),
@@ -91,8 +91,8 @@ async def run(setting: Setting) -> Result:
         TITLE,
         {of: Series("ms", values) for of, values in times.items()},
         [
-            ratio(AGAINST_TICKET, times["ticket"], times["manager"]),
-            ratio(AGAINST_TICKET_P99, times["ticket"], times["manager"], p99),
+            ratio(AGAINST_BASELINE, times["baseline"], times["manager"]),
+            ratio(AGAINST_BASELINE_P99, times["baseline"], times["manager"], p99),
             ratio(AGAINST_BARE, times["manager"], times["function"]),
             ratio(AGAINST_LIMIT, times["function"], times["limit"]),
             ratio(AGAINST_LIMIT_LONG, times[LONG[0]], times[LONG[1]]),

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateSchema, CreateTable
 
 from aria_db import migrate
 from aria_db.database import Database
-from bench import data, ticket
+from bench import baseline, data
 from bench.server import Server
 
 
@@ -90,7 +90,7 @@ def laid_out(
     archived: Sequence[int] = (),
     deployed: bool = False,
 ) -> Iterator[tuple[Database, psycopg.Connection]]:
-    """Give a new database with sessions in our layout; it is dropped at the end.
+    """Give a new database with sessions in aria-db's own tables; it is dropped at the end.
 
     :param server: where.
     :param name: of the database.
@@ -130,11 +130,11 @@ def create_ours(database: Database, connection: psycopg.Connection) -> None:
 
 
 def create_deployed(database: Database, connection: psycopg.Connection) -> None:
-    """Create the application's tables beside ours, with the same rows in the same order."""
+    """Create the application's tables beside aria-db's, with the same rows in the same order."""
     engine = database.engine()
     with Session(engine) as session, session.begin():
-        session.execute(CreateSchema(ticket.SCHEMA))
-        for table in ticket.Base.metadata.sorted_tables:
+        session.execute(CreateSchema(baseline.SCHEMA))
+        for table in baseline.Base.metadata.sorted_tables:
             session.execute(CreateTable(table))
     with connection.transaction():
         for ours, theirs in zip(astuple(OURS), astuple(DEPLOYED), strict=True):
@@ -147,7 +147,7 @@ def create_deployed(database: Database, connection: psycopg.Connection) -> None:
             connection.execute(f"INSERT INTO {theirs} ({columns}) SELECT {columns} FROM {ours}")
     # Afterwards: it takes half the time.
     with Session(engine) as session, session.begin():
-        for table in ticket.Base.metadata.sorted_tables:
+        for table in baseline.Base.metadata.sorted_tables:
             for index in table.indexes:
                 index.create(session.connection())
     engine.dispose()
@@ -155,7 +155,7 @@ def create_deployed(database: Database, connection: psycopg.Connection) -> None:
 
 
 def fill_archive(connection: psycopg.Connection, sizes: Sequence[int]) -> None:
-    """Put sessions into our archive that have long been there.
+    """Fill the archive with sessions that have long been there.
 
     :param sizes: how many messages each has.
     """

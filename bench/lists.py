@@ -8,8 +8,8 @@ from uuid import UUID
 import httpx
 
 from bench import data, layouts
+from bench.baseline import BaselineManager
 from bench.measure import Figure, Result, Run, Series, Setting, Target, by_turns, quantile, ratio
-from bench.ticket import TicketManager
 from tests.http.processes import serving
 
 TITLE = "Lists over 100,000 sessions with 2 million messages, live and archived"
@@ -26,15 +26,15 @@ def at_most(what: str) -> Target:
     return Target(f"{what} over HTTP, median", "at most", 15, "ms", tolerance=1)
 
 
-def against_ticket(what: str) -> Target:
-    """Return the target of a page against the ticket's list."""
-    return Target(f"{what}: how many times faster than the ticket", "at least", 100, tolerance=1)
+def against_baseline(what: str) -> Target:
+    """Return the target of a page against the baseline's list."""
+    return Target(f"{what}: how many times faster than the baseline", "at least", 100, tolerance=1)
 
 
 async def run(setting: Setting) -> Result:
     """Measure."""
     rounds, warm_up = setting.pick(200, 3), setting.pick(10, 1)
-    ticket_rounds = setting.pick(5, 1)  # seconds each
+    baseline_rounds = setting.pick(5, 1)  # seconds each
     sizes = data.spread(setting.pick(100_000, 200), SIGMA)
     last = len(sizes) - PAGE
     far = f"page {last // PAGE + 1:,}"
@@ -43,7 +43,7 @@ async def run(setting: Setting) -> Result:
         setting.server, "lists", [data.Group("live", sizes)], archived=sizes, deployed=True
     ) as (database, _):
         engine = database.async_engine()
-        manager = TicketManager(engine)
+        manager = BaselineManager(engine)
         with serving(database) as server:
             async with httpx.AsyncClient(base_url=server.client.base_url) as client:
 
@@ -61,7 +61,7 @@ async def run(setting: Setting) -> Result:
 
                     return get
 
-                def by_ticket(path: str, offset: int) -> Run:
+                def by_baseline(path: str, offset: int) -> Run:
                     method = {LIVE: manager.list_sessions, ARCHIVE: manager.list_archived_sessions}
 
                     async def get(_: object) -> list[UUID]:
@@ -84,12 +84,12 @@ async def run(setting: Setting) -> Result:
                 for name, (path, offset, query) in pages.items():
                     subjects |= {
                         name: over_http(path, **query),
-                        f"ticket, {name}": by_ticket(path, offset),
+                        f"baseline, {name}": by_baseline(path, offset),
                     }
-                    if await subjects[name](None) != await subjects[f"ticket, {name}"](None):
-                        raise layouts.WronglyMoved(f"{name} is not what the ticket lists")
-                setting.say(f"{ticket_rounds} rounds with the ticket's lists")
-                items = dict.fromkeys(subjects, [None] * ticket_rounds)
+                    if await subjects[name](None) != await subjects[f"baseline, {name}"](None):
+                        raise layouts.WronglyMoved(f"{name} is not what the baseline lists")
+                setting.say(f"{baseline_rounds} rounds with the baseline's lists")
+                items = dict.fromkeys(subjects, [None] * baseline_rounds)
                 together = await by_turns(setting, subjects, items)
                 setting.say(f"{rounds} rounds without")
                 ours = {name: subjects[name] for name in pages}
@@ -110,13 +110,13 @@ async def run(setting: Setting) -> Result:
                 for name in pages
             ),
             *(
-                ratio(against_ticket(name), together[f"ticket, {name}"], together[name])
+                ratio(against_baseline(name), together[f"baseline, {name}"], together[name])
                 for name in pages
             ),
         ],
         {
             "rounds": rounds,
-            "rounds with the ticket": ticket_rounds,
+            "rounds with the baseline": baseline_rounds,
             "messages, live and as many archived": sum(sizes),
         },
     )

@@ -1,4 +1,4 @@
-"""The prune of a million messages: ours, the ticket, the ticket's code on our tables, the limit."""
+"""The prune of a million messages: aria-db, the baseline on both kinds of tables, the limit."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from aria_db import models
 from aria_db.database import Database
 from aria_db.session_manager import NativeSessionManager
 from bench import data, layouts, limit
+from bench.baseline import BaselineManager
 from bench.measure import Figure, Result, Series, Setting, Target, p99, ratio
-from bench.ticket import TicketManager
 
 TITLE = "Prune a million messages in 20,000 sessions"
 
 RATES = {
-    "ticket": Target("messages a second, against the ticket", "at least", 3),
-    "ticket's code on our tables": Target(
-        "messages a second, against the ticket's code on our tables", "at least", 1.2
+    "baseline": Target("messages a second, against the baseline", "at least", 3),
+    "baseline on aria-db's own tables": Target(
+        "messages a second, against the baseline on aria-db's own tables", "at least", 1.2
     ),
     "limit": Target("messages a second, against the limit in one statement", "at least", 0.85),
 }
-TWO_AGAINST_TICKET = Target("messages a second of two at once, against the ticket", "at least", 3)
+TWO_AGAINST_BASELINE = Target(
+    "messages a second of two at once, against the baseline", "at least", 3
+)
 LONGEST = Target("p99 of a transaction's time", "at most", 150, "ms", tolerance=1)
 PARALLEL = {
     "two at once": Target("messages a second of two prunes at once, against one", "at least", 1.5),
@@ -62,8 +64,8 @@ async def run(setting: Setting) -> Result:
         ONE: (layouts.OURS, at_once(1)),
         "two at once": (layouts.OURS, at_once(2)),
         "four at once": (layouts.OURS, at_once(4)),
-        "ticket": (layouts.DEPLOYED, by_ticket),
-        "ticket's code on our tables": (layouts.OURS, by_ticket_on_ours),
+        "baseline": (layouts.DEPLOYED, by_baseline),
+        "baseline on aria-db's own tables": (layouts.OURS, by_baseline_on_own_tables),
         "limit": (layouts.OURS, by_limit),
     }
     measured = {name: Measured() for name in subjects}
@@ -109,7 +111,7 @@ async def run(setting: Setting) -> Result:
         },
         [
             *(ratio(target, rates[ONE], rates[of]) for of, target in RATES.items()),
-            ratio(TWO_AGAINST_TICKET, rates["two at once"], rates["ticket"]),
+            ratio(TWO_AGAINST_BASELINE, rates["two at once"], rates["baseline"]),
             Figure(LONGEST, p99(longest), min(longest), max(longest)),
             *(ratio(target, rates[of], rates[ONE]) for of, target in PARALLEL.items()),
         ],
@@ -152,14 +154,14 @@ async def batches(manager: NativeSessionManager) -> list[float]:
     return times
 
 
-async def by_ticket(database: Database) -> list[float]:
-    """Prune the application's tables as the ticket plans it."""
-    return await _ticket(database)
+async def by_baseline(database: Database) -> list[float]:
+    """Prune the application's tables with the baseline."""
+    return await _baseline(database)
 
 
-async def by_ticket_on_ours(database: Database) -> list[float]:
-    """Run the same code on our tables."""
-    return await _ticket(
+async def by_baseline_on_own_tables(database: Database) -> list[float]:
+    """Run the same code on aria-db's own tables."""
+    return await _baseline(
         database,
         models.EngineChatSession,
         models.EngineChatMessage,
@@ -179,10 +181,10 @@ async def by_limit(database: Database) -> list[float]:
     return [took * 1000]
 
 
-async def _ticket(database: Database, *classes: Any) -> list[float]:
+async def _baseline(database: Database, *classes: Any) -> list[float]:
     engine = database.async_engine()
     began = time.perf_counter()
-    await TicketManager(engine, *classes).prune_old_sessions()
+    await BaselineManager(engine, *classes).prune_old_sessions()
     took = time.perf_counter() - began
     await engine.dispose()
     return [took * 1000]

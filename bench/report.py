@@ -108,7 +108,7 @@ def write_table(directory: Path) -> None:
         "Written by `python -m bench`; [performance.md](../../docs/performance.md) says what is"
         " measured and how.",
         "",
-        "| what | figure | measured | spread | |",
+        "| what | target | measured | spread | |",
         "| --- | --: | --: | --: | --- |",
     ]
     for result in results.values():
@@ -224,7 +224,7 @@ def _plot_figures(path: Path, results: Results) -> None:
         range(len(figures)),
         [f"{figure['what']}: {_bound(figure)}" for figure in reversed(figures)],
     )
-    axes.set_xlabel("on the right of 1: better than the figure to reach, by this factor")
+    axes.set_xlabel("right of 1: better than the target, by this factor")
     axes.spines[["top", "right"]].set_visible(False)
     chart.savefig(path, metadata={"Date": None})
     plt.close(chart)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import aliased
 from aria_db.database import Database
 from aria_db.paging import COUNTED
 from bench import data, layouts
+from bench.baseline import BaselineManager
 from bench.measure import (
     Figure,
     Result,
@@ -31,7 +32,6 @@ from bench.measure import (
     ratio,
 )
 from bench.prune import at_once
-from bench.ticket import TicketManager
 from tests.http.processes import serving
 
 TITLE = "Search over 100,000 sessions with 2 million messages, live and archived"
@@ -47,7 +47,7 @@ WORDS = {"rare": RARE, "common": COMMON}
 # Where the rare word is, in each table.
 RARE_MESSAGES, RARE_TITLES = 10, 2
 
-INDEXED, PLAIN, TICKET = "with indexes", "without indexes", "ticket"
+INDEXED, PLAIN, BASELINE = "with indexes", "without indexes", "baseline"
 # So often a connection searches for both words before the rare one is measured, as in life: a
 # statement is prepared after five runs, and after five more it may have one plan for all words.
 BOTH_WORDS = 6
@@ -91,8 +91,8 @@ class Part:
     facts: dict[str, Any]
 
 
-class SearchingTicket(TicketManager):
-    """The ticket's lists with the ticket's search: in the title, or in any of the messages."""
+class SearchingBaseline(BaselineManager):
+    """The baseline with a search: in the title, or in any of the messages."""
 
     async def search(self, path: str, text: str, limit: int) -> tuple[list[UUID], int]:
         """Return the first page of what is found, and how many there are.
@@ -182,7 +182,7 @@ async def searches(setting: Setting, databases: dict[str, Database]) -> Part:
     rounds, warm_up = setting.pick(200, 3), setting.pick(10, 1)
     slow_rounds = setting.pick(3, 1)  # seconds each
     engine = databases[PLAIN].async_engine()
-    ticket = SearchingTicket(engine)
+    baseline = SearchingBaseline(engine)
     subjects: dict[str, Search] = {}
     async with AsyncExitStack() as stack:
         clients = {}
@@ -200,9 +200,9 @@ async def searches(setting: Setting, databases: dict[str, Database]) -> Part:
 
             return search
 
-        def by_ticket(path: str, word: str) -> Search:
+        def by_baseline(path: str, word: str) -> Search:
             async def search(_: object) -> tuple[list[UUID], int]:
-                return await ticket.search(path, word, PAGE)
+                return await baseline.search(path, word, PAGE)
 
             return search
 
@@ -210,12 +210,12 @@ async def searches(setting: Setting, databases: dict[str, Database]) -> Part:
             f"{place}, {kind} word": (path, word)
             for (place, path), (kind, word) in product(PLACES.items(), WORDS.items())
         }
-        setting.say(f"{slow_rounds} rounds with the ticket's search and without the indexes")
+        setting.say(f"{slow_rounds} rounds with the baseline's search and without the indexes")
         for name, (path, word) in searched.items():
             of: dict[str, Search] = {
                 f"{name}, {how}": over_http(how, path, word) for how in databases
             }
-            of[f"{name}, {TICKET}"] = by_ticket(path, word)
+            of[f"{name}, {BASELINE}"] = by_baseline(path, word)
             await check_same(of, at_least=PAGE if word == COMMON else RARE_TITLES + 1)
             subjects |= of
         times = await by_turns(setting, subjects, dict.fromkeys(subjects, [None] * slow_rounds))
@@ -244,18 +244,18 @@ async def searches(setting: Setting, databases: dict[str, Database]) -> Part:
             *(
                 ratio(
                     Target(
-                        f"{name}, {how}: how many times faster than the ticket",
+                        f"{name}, {how}: how many times faster than the baseline",
                         "at least",
                         20 if (how, word) == (INDEXED, RARE) else 1,
                         tolerance=1,
                     ),
-                    slow[f"{name}, {TICKET}"],
+                    slow[f"{name}, {BASELINE}"],
                     slow[f"{name}, {how}"],
                 )
                 for (name, (_, word)), how in product(searched.items(), databases)
             ),
         ],
-        {"rounds of the search": rounds, "rounds with the ticket": slow_rounds},
+        {"rounds of the search": rounds, "rounds with the baseline": slow_rounds},
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import namedtuple_row
 
 
 def new_session(
@@ -36,6 +37,26 @@ def new_session(
         (session_id, messages),
     )
     return session_id
+
+
+def call(connection: psycopg.Connection, function: str, **arguments: object) -> list:
+    """Return the rows of ``SELECT * FROM function(name => value, ...)``, with names."""
+    named = ", ".join(f"{name} => %({name})s" for name in arguments)
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    return cursor.execute(f"SELECT * FROM {function}({named})", arguments).fetchall()
+
+
+def events(connection: psycopg.Connection, *session_ids: UUID) -> list:
+    """Return the journal, of all sessions or of some, in the order in which it was written."""
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    return cursor.execute(
+        """
+        SELECT * FROM engine_archive_event
+        WHERE session_id = ANY(%(ids)s) OR cardinality(%(ids)s::uuid[]) = 0
+        ORDER BY id
+        """,
+        {"ids": list(session_ids)},
+    ).fetchall()
 
 
 def places(connection: psycopg.Connection, session_id: UUID) -> tuple[int, int, int, int]:
@@ -93,7 +114,7 @@ def wait_until_something_is_blocked(connection: psycopg.Connection) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         waiting = connection.execute(
-            "SELECT FROM pg_stat_activity"
+            "SELECT 1 FROM pg_stat_activity"
             " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
         )
         if waiting.fetchone() is not None:

@@ -25,8 +25,8 @@ _EXTRAS = {
 def main() -> None:
     """Run ``aria-db`` with the arguments of this process, and exit with its status.
 
-    Errors that a user can do something about are told in a line and a hint. Anything
-    else is a defect and keeps its traceback.
+    An error that a user can do something about is printed as one line and a hint.
+    Anything else is a defect and keeps its traceback.
     """
     try:
         for stream in (sys.stdout, sys.stderr):
@@ -60,24 +60,26 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        sys.exit(_told(error))
+        sys.exit(_report(error))
 
 
 def _end(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def _told(error: Exception) -> int:
-    """Tell about an error, or raise it again if it is a defect; return the exit status."""
+def _report(error: Exception) -> int:
+    """Print an error, or raise it again if it is a defect; return the exit status."""
     if isinstance(error, ModuleNotFoundError):
         extra = _EXTRAS.get(error.name or "")
         if extra is None:
             raise error
-        return _tell(f"{error.name} is not installed", f"pip install 'aria-db[{extra}]'")
+        return _print_error(f"{error.name} is not installed", f"pip install 'aria-db[{extra}]'")
     if isinstance(error, ImportError) and "pq wrapper" in str(error):
-        return _tell("psycopg finds no libpq", "Install libpq, or pip install 'psycopg[binary]'.")
+        return _print_error(
+            "psycopg finds no libpq", "Install libpq, or pip install 'psycopg[binary]'."
+        )
     if isinstance(error, OSError):
-        return _tell(str(error))
+        return _print_error(str(error))
 
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -89,14 +91,14 @@ def _told(error: Exception) -> int:
         error = from_dbapi(error)
     match error:
         case AriaError():
-            _tell(error.message, error.hint, error.detail)
+            _print_error(error.message, error.hint, error.detail)
             return 2 if isinstance(error, InvalidConfiguration) else 1
         case CommandError() | EmbeddedUnavailable():
-            return _tell(str(error))
+            return _print_error(str(error))
     raise error
 
 
-def _tell(message: str, hint: str | None = None, detail: str | None = None) -> int:
+def _print_error(message: str, hint: str | None = None, detail: str | None = None) -> int:
     for label, text in (("Error", message), ("Detail", detail), ("Hint", hint)):
         if text:
             # In one line, and without what would control the terminal.

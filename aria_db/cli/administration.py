@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from aria_db.cli import output
+from aria_db.cli import output, revisions
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, connected, examples, opened, utf8
-
-if TYPE_CHECKING:
-    from aria_db.migrate import Status
 
 
 @app.command(
@@ -48,9 +45,9 @@ def upgrade(
         migrate.upgrade(connection, target, revision, beside=beside)
         after = migrate.status(connection, target)
     if after.current == before.current:
-        typer.echo(f"Nothing to do: {_revision(after)}")
+        typer.echo(f"Nothing to do: {revisions.in_words(after)}")
     else:
-        typer.echo(f"Upgraded from {before.current or 'nothing'}: {_revision(after)}")
+        typer.echo(f"Upgraded from {before.current or 'nothing'}: {revisions.in_words(after)}")
 
 
 @app.command(epilog=examples("aria-db current", "aria-db current --json"))
@@ -64,18 +61,10 @@ def current(database_url: DatabaseUrl = None, schema: Schema = None, as_json: Js
     with connected(database_url, schema) as (connection, target):
         status = migrate.status(connection, target)
     if as_json:
-        output.print_json({**asdict(status), "is_newest": status.is_newest})
+        flags = {"is_newest": status.is_newest, "is_unreleased": status.is_unreleased}
+        output.print_json({**asdict(status), **flags})
     else:
-        typer.echo(_revision(status))
-
-
-def _revision(status: Status) -> str:
-    if status.is_newest:
-        return f"the database is at revision {status.current}, the newest"
-    if status.is_ahead:
-        return f"the database is at revision {status.current}, of a later release than this"
-    where = f"is at revision {status.current}" if status.current else "is not upgraded"
-    return f"the database {where}; the newest is {status.newest}"
+        typer.echo(revisions.in_words(status))
 
 
 @app.command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aria_db.cli import output
+from aria_db.cli import output, revisions
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, connected, examples, utf8
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def adopt(
     from aria_db.errors import AdoptionRefused
 
     with connected(database_url, schema) as (connection, target):
+        revisions.refuse_unreleased(migrate.status(connection, target))
+        # The plan begins a transaction of its own.
+        connection.rollback()
         plan = migrate.adoption_plan(connection, source, target)
         if not as_json:
             _print_plan(plan)

@@ -103,21 +103,26 @@ def run(
     schema: str | None,
     work: Callable[[NativeSessionManager], Awaitable[Result]],
 ) -> Result:
-    """Run something asynchronous with a manager on the database."""
+    """Run something asynchronous with a manager on the database of the options."""
+    with opened(url, schema) as database:
+        return run_on(database, work)
+
+
+def run_on(database: Database, work: Callable[[NativeSessionManager], Awaitable[Result]]) -> Result:
+    """Run something asynchronous with a manager on a database."""
     import asyncio
 
     from aria_db.session_manager import NativeSessionManager
     from aria_db.validation import readable_json
 
-    async def managed(database: Database) -> Result:
+    async def managed() -> Result:
         engine = database.async_engine(json_deserializer=readable_json)
         try:
             return await work(NativeSessionManager(engine))
         finally:
             await engine.dispose()
 
-    with opened(url, schema) as database:
-        return asyncio.run(managed(database))
+    return asyncio.run(managed())
 
 
 @contextmanager

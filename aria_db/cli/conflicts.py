@@ -50,8 +50,9 @@ def list_conflicts(
 ) -> None:
     """List the sessions that are live and in the archive as well; show and merge one.
 
-    In a pipe: a line each, with tabs between id, when it was archived, how its two rows
-    compare, messages live, in the archive, equal in both, different in both, and title.
+    In a pipe: one line per session, with tabs between id, when it was archived, how its
+    two rows compare, messages live, in the archive, equal in both, different in both, and
+    title.
     """
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
@@ -130,7 +131,7 @@ def resolve_conflict(
     Shows what differs, and then merges: messages that are in one place only are kept, and
     so are those that are equal in both, once. Where the same message differs nothing
     is changed, and the exit status is 1. The row of the session that --keep does not name
-    is kept in the table engine_conflict_resolution.
+    goes to the table engine_conflict_resolution.
     """
 
     async def work(

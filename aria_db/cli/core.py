@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from aria_db import __version__, database, migrate
+from aria_db.cli import revisions
 
 
 def main() -> None:
@@ -44,4 +45,4 @@ def main() -> None:
                 migrate.adopt(connection, options.source, target.schema, options.revision)
             status = migrate.status(connection, target.schema)
         engine.dispose()
-    print(f"the database is at revision {status.current}; the newest is {status.newest}")
+    print(revisions.in_words(status))

@@ -12,7 +12,7 @@ import typer
 from aria_db.cli import output
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run
 
-# Nobody mends so many, and a megabyte of gzip holds half a billion.
+# Nobody corrects so many, and a megabyte of gzip holds half a billion.
 _MOST_BAD_LINES = 10_000
 
 
@@ -44,7 +44,7 @@ def import_(
 ) -> None:
     """Import conversations as live sessions. Safe to repeat.
 
-    FILE is JSON Lines, also compressed with gzip: an object a line with source_id,
+    FILE is JSON Lines, also compressed with gzip: one object per line with source_id,
     messages and, where known, title, session_type and agent_id. A message has role,
     content and, where known, agent_id, tool_calls and tool_results (any JSON).
 

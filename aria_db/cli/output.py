@@ -163,7 +163,7 @@ def is_live() -> bool:
 
 @contextmanager
 def batches(total: int | None, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Show how far a run has come: in a bar on a terminal, else in a line per batch.
+    """Show how far a run has come: in a bar on a terminal, else in one line per batch.
 
     :param total: how many sessions there are; None where that is not known.
     :param quiet: print no lines.
@@ -210,7 +210,8 @@ def batches(total: int | None, *, quiet: bool) -> Iterator[Callable[[Progress], 
 def _finite(value: Any) -> Any:
     """Return NaN and infinity as PostgreSQL writes them in JSON: as strings."""
     if isinstance(value, Decimal):
-        value = float(value)
+        # A count is a whole number; what has decimal places, or is none, is a float.
+        value = int(value) if value.as_tuple().exponent == 0 else float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

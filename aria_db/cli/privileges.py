@@ -39,9 +39,10 @@ def grant(
 ) -> None:
     """Give a role the privileges that it needs, and no more. Safe to repeat.
 
-    app: archive, restore and list sessions. operator: also prune, purge, holds, policies,
-    conflicts, runs and checks. reader: the views. What the application does with the live
-    tables are privileges of its own. Prints the statements that it runs.
+    app: archive, restore, delete and list sessions. operator: also prune, purge, holds,
+    policies, conflicts, runs and checks. reader: the views. The application needs
+    privileges of its own for what it does with the live tables. Prints the statements
+    that it runs.
     """
     for statement in run(
         database_url,

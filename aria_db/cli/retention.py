@@ -15,8 +15,19 @@ from uuid import UUID
 
 import typer
 
-from aria_db.cli import intervals, output
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of, utf8
+from aria_db.cli import intervals, output, revisions
+from aria_db.cli.base import (
+    DatabaseUrl,
+    Json,
+    Schema,
+    app,
+    examples,
+    opened,
+    run,
+    run_on,
+    session_id_of,
+    utf8,
+)
 
 if TYPE_CHECKING:
     from aria_db.models import EngineArchiveHealth, EngineArchivePolicy
@@ -29,8 +40,6 @@ _LARGEST_BATCH = 2**31 - 1
 _PATIENCE = 1.0
 # of each kind, for people
 _FINDINGS_SHOWN = 10
-# what engine_archive_health says of a figure that wants nothing
-_NOTHING_TO_DO = "Nothing to do."
 
 SessionId = Annotated[
     UUID, typer.Argument(metavar="ID", parser=session_id_of, help="The id of a session.")
@@ -88,11 +97,13 @@ def prune(
     schema: Schema = None,
     as_json: Json = False,
 ) -> None:
-    """Archive sessions that are old or soft-deleted, a transaction per batch.
+    """Archive sessions that are old or soft-deleted by the application, in batches.
 
-    Sessions in use are left for the next run; so are those on hold. Several prunes at
-    once share the work. Ctrl-C or SIGTERM ends it after the batch in hand (exit status
-    130 or 143), a second one at once; what was archived stays archived.
+    Each batch is a transaction. Sessions in use and sessions on hold are left for the
+    next run. A session that cannot be archived is counted as left behind; the table
+    engine_archive_left says why. Several prunes at once share the work. Ctrl-C or
+    SIGTERM stops it after the current batch (exit status 130 or 143), a second one
+    immediately. Committed batches stay archived.
     """
     limits = _limits(batch_size, max_runtime, max_sessions)
 
@@ -138,14 +149,12 @@ def purge(
     """Delete from the archive, for good, what the policies no longer keep.
 
     It deletes nothing unless a policy says purge-after, and never a session on hold. It
-    asks before it begins. Ctrl-C or SIGTERM ends it as it does a prune.
+    asks before it begins. Ctrl-C or SIGTERM stops it as it stops a prune.
     """
     limits = _limits(batch_size, max_runtime, max_sessions)
     if not yes:
         if not sys.stdin.isatty():
-            raise typer.BadParameter(
-                "nobody can be asked here; --yes deletes without asking", param_hint="--yes"
-            )
+            raise typer.BadParameter("not a terminal: pass --yes to confirm", param_hint="--yes")
         _ask(run(database_url, schema, lambda manager: manager.list_policies()))
 
     def batches(manager: NativeSessionManager) -> Batches:
@@ -158,7 +167,7 @@ def purge(
 def _limits(batch_size: int, max_runtime: timedelta | None, max_sessions: int | None) -> Limits:
     from aria_db.retention import Limits
 
-    # Without the rest between batches: a signal must be able to end that one, see _Loop.
+    # Without the pause between batches: a signal must be able to end it, see _Loop.
     return Limits(batch_size=batch_size, max_runtime=max_runtime, max_sessions=max_sessions)
 
 
@@ -226,9 +235,9 @@ class _Loop:
 
 @dataclass
 class _Interruption:
-    """A signal: the first ends the loop after the batch in hand, a second one at once.
+    """A signal: the first stops the loop after the current batch, a second one immediately.
 
-    At once, but for a moment in which the run log can be told.
+    Immediately, but for a moment in which the run log gets its end.
     """
 
     task: asyncio.Task[Any] | None
@@ -240,7 +249,7 @@ class _Interruption:
         if self.number is None:
             self.number = number
             self.has_come.set()
-            output.note("Ending after the batch in hand; once more ends at once")
+            output.note("Finishing the current batch; press Ctrl-C again to stop now")
         elif self.task is not None:
             self.task.cancel()
             self.timer = self.timer or asyncio.get_running_loop().call_later(
@@ -256,7 +265,7 @@ class _Interruption:
 
 @contextmanager
 def _interruption() -> Iterator[_Interruption]:
-    """Receive signals in place of those who do it else."""
+    """Handle SIGINT, SIGTERM and SIGHUP here; restore the old handlers afterwards."""
     interruption = _Interruption(asyncio.current_task())
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -294,7 +303,11 @@ def _finish(
                 (progress.batches, "batch"),
             )
         ]
-        return "{} {} with {} in {}: {}".format(done, *figures, progress.stop_reason)
+        text = "{} {} with {} in {}: {}".format(done, *figures, progress.stop_reason)
+        if progress.left_behind:
+            left = output.count(progress.left_behind, "session")
+            text += f"; {left} left behind, see engine_archive_left"
+        return text
 
     try:
         run(database_url, schema, loop.run)
@@ -509,9 +522,9 @@ def runs(
     schema: Schema = None,
     as_json: Json = False,
 ) -> None:
-    """List the runs of prune and purge, newest first.
+    """List the bulk runs, newest first: prune, purge and the like.
 
-    In a pipe: a line each, with tabs between id, kind, state, start, end, sessions,
+    In a pipe: one line per run, with tabs between id, kind, state, start, end, sessions,
     messages and why it stopped. A run that was killed is listed as such.
     """
     found = run(database_url, schema, lambda manager: manager.list_runs(limit))
@@ -569,7 +582,10 @@ def check(
         after = None if since is None else datetime.now(UTC) - since
         return figures, await manager.verify_archive(after)
 
-    figures, findings = run(database_url, schema, work)
+    with opened(database_url, schema) as database:
+        # Its health would be read as that of another version.
+        revisions.refuse_unreleased_database(database)
+        figures, findings = run_on(database, work)
     red = [figure for figure in figures if not figure.is_ok]
     if as_json:
         document: dict[str, Any] = {
@@ -585,7 +601,7 @@ def check(
             parts = (figure.figure, figure.subject, figure.reading)
             name, subject, reading = map(output.one_line, parts)
             typer.echo(f"{'ok ' if figure.is_ok else 'RED'}  {name} {subject}: {reading}")
-            if figure.remedy != _NOTHING_TO_DO:
+            if figure.remedy is not None:
                 typer.echo(f"     {output.one_line(figure.remedy)}")
         if deep:
             _print_findings(findings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -64,7 +65,8 @@ def list_(
 ) -> None:
     """List sessions: live ones, last updated first, or the archive.
 
-    In a pipe: a line each, with tabs between id, time, type, agent, messages and title.
+    In a pipe: one line per session, with tabs between id, time, type, agent, messages
+    and title.
     """
     from aria_db.lists import SessionFilters
 
@@ -165,15 +167,20 @@ def restore(
 
     It is one transaction: when one session must not be moved, none is, and the exit
     status is 1. An id that does not exist stops nothing: the others are restored, it is
-    reported, and the exit status is 1.
+    reported, and the exit status is 1. Says from when the prune may archive a session
+    again, by the policy of its type.
     """
     restored = run(database_url, schema, lambda manager: manager.restore_sessions(session_ids))
     _show_moved(session_ids, restored, as_json, _restored)
 
 
 def _restored(row: Restored) -> str:
-    done = "restored" if row.newly_restored else "live already"
-    return f"{done}, {output.count(row.message_count, 'message')}"
+    done, again = ("restored", " again") if row.newly_restored else ("live already", "")
+    text = f"{done}, {output.count(row.message_count, 'message')}"
+    if row.due_from is not None:
+        due_from = f"{row.due_from.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        text += f"; due for the prune{again} from {due_from}"
+    return text
 
 
 def _show_moved(

@@ -172,9 +172,9 @@ def from_environment() -> FastAPI:
     ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA``, the
     token ``ARIA_DB_TOKEN``, and the limits are those of :meth:`Limits.from_environment`.
 
-    :raises InvalidConfiguration: no database is named, its URL cannot be read, a header
-        cannot carry the token, only its old name ``ARIA_API_TOKEN`` is set, or a limit
-        is none.
+    :raises InvalidConfiguration: no database is named, its URL cannot be read, the token is
+        empty, a header cannot carry it, only its old name ``ARIA_API_TOKEN`` is set, or a
+        limit is out of range.
     """
     url = configured_url()
     if url is None:
@@ -184,12 +184,12 @@ def from_environment() -> FastAPI:
         )
     return create_app(
         Database(url, configured_schema()),
-        token=configured_token() or None,
+        token=configured_token(),
         limits=Limits.from_environment(),
     )
 
 
-def impatient(database: Database) -> Database:
+def with_connect_timeout(database: Database) -> Database:
     """Return a database with a limit to how long a connection to it may take.
 
     :param database: the database; its own limit, or libpq's, is kept.
@@ -202,7 +202,7 @@ def impatient(database: Database) -> Database:
 
 def _engine(database: Database, limits: Limits) -> AsyncEngine:
     """Return an engine that outlives restarts of the database and can read every row."""
-    engine = impatient(database).async_engine(
+    engine = with_connect_timeout(database).async_engine(
         # None beyond: what overflows is closed after each use, and costs more than a request.
         pool_size=limits.connections,
         max_overflow=0,

@@ -37,7 +37,7 @@ def check_token(token: str) -> None:
         raise InvalidConfiguration(
             "the API token is empty or has characters that a header cannot carry",
             hint="Use printable ASCII without spaces, for example what "
-            "`openssl rand -hex 32` prints.",
+            "`openssl rand -hex 32` prints. To serve without a token, unset ARIA_DB_TOKEN.",
         )
 
 

@@ -22,6 +22,13 @@ TIMEOUT_SECONDS = 3.0
 # sessions are live.
 REMEMBERED_SECONDS = 60.0
 
+# `aria-db upgrade` refuses such a database, and says the same.
+_UNRELEASED = (
+    "This revision is of an unreleased version of aria-db, and cannot be upgraded. With the "
+    "version that installed it, restore the archived sessions and downgrade to base; then run "
+    "`aria-db upgrade` of this version."
+)
+
 _logger = logging.getLogger(__name__)
 
 router = APIRouter()
@@ -40,8 +47,8 @@ router = APIRouter()
                     "example": {
                         "status": "not upgraded",
                         "database": "ok",
-                        "revision": "0002",
-                        "newest": "0003",
+                        "revision": "0001_chat_tables",
+                        "newest": "0002_archive",
                         "hint": NotUpgraded.default_hint,
                     }
                 }
@@ -89,7 +96,7 @@ async def _look(engine: AsyncEngine, schema: str | None, deadline: float) -> sch
         database="ok",
         revision=found.current,
         newest=found.newest,
-        hint=NotUpgraded.default_hint,
+        hint=_UNRELEASED if found.is_unreleased else NotUpgraded.default_hint,
     )
 
 

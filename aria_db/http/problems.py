@@ -131,13 +131,14 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
     ),
     404: ("There is no such session (or hold).", {"detail": f"Session {_SESSION} not found"}),
     409: (
-        "The session is on hold (AR003) or cannot be moved faithfully; nothing was done to it.",
+        "The session is on hold (AR003), is live and archived (AR001), or a column would be lost "
+        "(AR002); nothing was done to it.",
         {
             "detail": f"session {_SESSION} is live and archived, "
             "and its row is not the same in both",
             "code": "AR001",
-            "hint": "Nothing was moved. Compare the live tables with the archive for this id, "
-            "and delete what is wrong from one of them.",
+            "hint": "Nothing was moved. `aria-db conflicts` (engine_session_conflict, "
+            "resolve_session_conflict()) shows what differs and merges the two.",
         },
     ),
     408: ("The body took too long to arrive.", {"detail": "the body took longer than 30 s"}),

@@ -19,7 +19,7 @@ from aria_db.models import (
     EngineChatSessionList,
 )
 from aria_db.paging import Page
-from aria_db.session_manager import Archived, NativeSessionManager, Restored, Stats
+from aria_db.session_manager import Archived, Deleted, NativeSessionManager, Restored, Stats
 
 router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=documented(500, 503))
 
@@ -66,7 +66,7 @@ def _transcript(
 async def list_sessions(
     query: Annotated[schemas.ListQuery, Query()], manager: Manager
 ) -> Page[EngineChatSessionList]:
-    """Sessions that an earlier release only flagged as archived are not shown."""
+    """Sessions that the application soft-deleted (status `archived`) are not shown."""
     return await manager.list_sessions(
         limit=query.limit,
         offset=query.offset,
@@ -114,6 +114,17 @@ async def list_archived_sessions(
 async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChatSessionArchive:
     """Every column of an archived session, as it was when it was archived."""
     return _found(await manager.get_archived_session(session_id), session_id)
+
+
+@router.delete(
+    "/archive/{session_id}",
+    summary="Delete an archived session for good",
+    response_model=schemas.DeleteResult,
+    responses=documented(404, 409, 422),
+)
+async def delete_archived_session(session_id: UUID, manager: Manager) -> Deleted:
+    """Delete an archived session that is neither on hold nor live, and its messages."""
+    return _found(await manager.delete_archived_session(session_id), session_id)
 
 
 @router.get(
@@ -171,10 +182,9 @@ async def get_session(session_id: UUID, manager: Manager) -> EngineChatSession:
     response_model=schemas.DeleteResult,
     responses=documented(404, 409, 422),
 )
-async def delete_session(session_id: UUID, manager: Manager) -> dict[str, Any]:
-    """Delete a live session that is not on hold, and its messages, and no archive."""
-    _found(await manager.delete_session(session_id) or None, session_id)
-    return {"session_id": session_id}
+async def delete_session(session_id: UUID, manager: Manager) -> Deleted:
+    """Delete a live session that is not on hold, and its messages. The archive is not touched."""
+    return _found(await manager.delete_session(session_id), session_id)
 
 
 @router.get(

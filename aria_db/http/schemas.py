@@ -249,7 +249,11 @@ class CleanupQuery(BaseModel):
     """What to prune."""
 
     days: int = Field(
-        30, ge=1, le=LONGEST_AGE.days, description="How many days ago the last update must be."
+        30,
+        ge=1,
+        le=LONGEST_AGE.days,
+        description="How old a session must be, in days. Its age counts from its last update, or "
+        "from its last restore if that was later.",
     )
     dry_run: bool = Field(True, description="Count only. Send false to archive them.")
 
@@ -417,6 +421,7 @@ class RestoreResult(Answer):
             "session_id": SESSION_ID,
             "restored_at": "2026-03-03T07:15:00.000000Z",
             "message_count": 2,
+            "due_from": "2026-04-02T07:15:00.000000Z",
         }
     )
 
@@ -424,6 +429,9 @@ class RestoreResult(Answer):
     session_id: UUID = Field(validation_alias="id")
     restored_at: datetime | None = Field(description="When; null if it was live already.")
     message_count: int = Field(description="Its live messages.")
+    due_from: datetime | None = Field(
+        description="When the prune may archive it again, by the policy of its type; null: never."
+    )
 
 
 class EndResult(Answer):
@@ -441,10 +449,11 @@ class EndResult(Answer):
 class DeleteResult(Answer):
     """The session and its messages are deleted for good."""
 
-    model_config = _example({"status": "deleted", "session_id": SESSION_ID})
+    model_config = _example({"status": "deleted", "session_id": SESSION_ID, "message_count": 2})
 
     status: Literal["deleted"] = "deleted"
-    session_id: UUID
+    session_id: UUID = Field(validation_alias="id")
+    message_count: int = Field(description="The messages that were deleted with it.")
 
 
 class CleanupResult(Answer):
@@ -474,7 +483,7 @@ class Hold(Answer):
 
     session_id: UUID = Field(validation_alias="id")
     reason: str
-    placed_by: str = Field(description="The database role that placed it first.")
+    placed_by: str = Field(description="Who placed it first.")
     placed_at: datetime = Field(description="When it was placed first.")
 
 
@@ -504,7 +513,7 @@ class Counts(Answer):
 
     live_sessions: int = Field(description="Sessions of the main list.")
     soft_deleted_sessions: int = Field(
-        description="Live ones that an earlier release only flagged as archived."
+        description="Live sessions that the application soft-deleted (status `archived`)."
     )
     archived_sessions: int
     live_messages: int = Field(description="Of all live sessions, the soft-deleted included.")
@@ -516,10 +525,15 @@ class Counts(Answer):
 class Figure(Answer):
     """A figure of the archive that somebody should act on."""
 
-    figure: str = Field(description="What was looked at.")
-    subject: str = Field(description="Of which policy, table or kind of run.")
-    reading: str = Field(description="What was found.")
-    remedy: str = Field(description="What to do.")
+    figure: str = Field(description="Which figure: backlog, conflicts, drift or last_run.")
+    subject: str = Field(description="The policy, table, column or kind of run that it is about.")
+    # Left to right: a count stays an integer.
+    value: int | float | None = Field(
+        description="What was found, for programs.", union_mode="left_to_right"
+    )
+    unit: str = Field(description="The unit of the value.")
+    reading: str = Field(description="What was found, for people.")
+    remedy: str | None = Field(description="What to do.")
 
 
 class Health(BaseModel):
@@ -529,15 +543,17 @@ class Health(BaseModel):
         {
             "status": "ok",
             "database": "ok",
-            "revision": "0003",
-            "newest": "0003",
+            "revision": "0002_archive",
+            "newest": "0002_archive",
             "archive": "attention",
             "attention": [
                 {
                     "figure": "backlog",
                     "subject": "*",
+                    "value": 1200,
+                    "unit": "sessions",
                     "reading": "1200 sessions are due",
-                    "remedy": "Run `aria-db prune`, and see to it that it is scheduled.",
+                    "remedy": "Run `aria-db prune`, and check that it is scheduled.",
                 }
             ],
         }

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from aria_db.database import Database
 from aria_db.errors import DatabaseUnavailable, InvalidConfiguration
 from aria_db.http import problems
-from aria_db.http.app import create_app, impatient
+from aria_db.http.app import create_app, with_connect_timeout
 from aria_db.http.limits import DEFAULT, Limits
 
 # So long `serve` waits for a database that is coming up. The command line says the same.
@@ -93,7 +93,7 @@ class _Protocol(H11Protocol):
 
 def _wait_for(database: Database, seconds: float) -> None:
     """Return when PostgreSQL takes connections; whether it takes ours, /health tells."""
-    place = impatient(database).libpq_url().encode()
+    place = with_connect_timeout(database).libpq_url().encode()
     deadline = time.monotonic() + seconds
     told = None
     while reason := _NOT_YET.get(Ping(PGconn.ping(place))):

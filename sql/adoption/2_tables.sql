@@ -1,11 +1,11 @@
--- adoption_tables: the four chat tables of a layout, a row each.
+-- adoption_tables: the four chat tables of a layout, one row each.
 --
--- In the order in which the moves lock them: an adoption that waits for a lock then
--- never makes a deadlock with one.
+-- In the order in which the moves lock them, so that an adoption that waits for a lock is in
+-- no deadlock with a move.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_tables(layout text, source text, target text)
 RETURNS TABLE (
     place integer,
-    -- the name that the functions know, and what has it now, if anything
+    -- the name that the functions use, and what has it now, if anything
     name text, path text, named oid, named_kind text,
     -- the table beneath; null where it is missing
     table_path text, chat oid, chat_kind text,

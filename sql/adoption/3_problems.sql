@@ -9,7 +9,7 @@ AS $function$
         SELECT * FROM pg_temp.adoption_tables(layout, source, target)
     ),
 
-    -- What the functions and views read. Any type for numbers will do, and any for text.
+    -- What the functions and views read. Any numeric type will do, and any type for text.
     needed_columns (table_name, column_name, type_name) AS (
         SELECT
             needed_table.key,
@@ -111,7 +111,7 @@ AS $function$
                 columns.type_name, columns.column_name, wanted.typname
             )
         END,
-        'aria-db reads the columns that its SQL reference lists: give the table this one.'
+        'Add the column, or change its type: aria-db reads the columns that its SQL reference lists.'
     FROM chat_tables
     INNER JOIN needed_columns ON chat_tables.name = needed_columns.table_name
     INNER JOIN pg_catalog.pg_type AS wanted

@@ -1,11 +1,12 @@
--- adoption_steps: the locks and statements that bring tables under the functions.
+-- adoption_steps: the locks and statements that make the functions work on the tables.
 --
 -- Layout A: archive tables where they are missing, columns that they lack, and simple
--- updatable views under the names that the functions know. Layout B: columns that an
--- archive lacks, and a new archive for one that has its columns in another order.
--- Where something is replaced that other objects depend on, it is renamed, the new one
--- gets its name, and what depended on the old one is created again from its own text:
--- so that privileges and comments stay.
+-- updatable views under the names of aria-db. Layout B: columns that an archive lacks, and
+-- a new archive for one that has its columns in another order.
+-- A table that is replaced is renamed, the new table or view gets its name, and every view
+-- over the old one is created again from its own text, so that its privileges and comment
+-- stay. No function of aria-db depends on a chat table; whatever else does makes the
+-- adoption fail.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_steps(layout text, source text, target text)
 RETURNS TABLE (kind text, object text, description text, remedy text, statement text)
 LANGUAGE plpgsql
@@ -81,7 +82,8 @@ BEGIN
             WHERE view_column.attrelid = v_chat.named AND view_column.attnum > 0 AND NOT view_column.attisdropped
         ) AS shown ON wanted.column_name = shown.column_name;
 
-        -- What happens to the table, to what has the name of the design, and in its stead.
+        -- v_alter: what the table lacks. v_lay: the view under the name of aria-db. v_replace:
+        -- the table that has that name, and makes room.
         v_alter := NULL;
         v_lay := NULL;
         v_replace := NULL;
@@ -147,8 +149,9 @@ BEGIN
             RETURN QUERY
             SELECT
                 'problem', v_chat.path,
-                'has triggers or row-level security, which its successor would lack',
-                'Drop them, and create them again afterwards.', NULL
+                'has triggers, row-level security or partitions, which the new archive would not have',
+                'Remove triggers and row-level security, and add them again afterwards. Give a partitioned '
+                'archive archived_at as its first column yourself.', NULL
             FROM pg_catalog.pg_class AS old_archive
             WHERE
                 old_archive.oid = v_chat.chat
@@ -226,7 +229,7 @@ BEGIN
 
         IF v_replace IS NOT NULL THEN
             v_replaced := v_replaced || v_chat.named;
-            v_drops := format('%I.%I', target, v_chat.name || '_replaced') || v_drops;
+            v_drops := v_chat.name || v_drops;
             RETURN QUERY SELECT
                 'step', v_chat.path, 'rename ' || v_replace, NULL,
                 format('ALTER TABLE %s RENAME TO %I', v_chat.path, v_chat.name || '_replaced');
@@ -380,10 +383,10 @@ BEGIN
             );
     END LOOP;
 
-    -- What depended on a relation that was renamed, by its text as it is now.
+    -- The text of a view is read now, while the table still has its name.
     RETURN QUERY
     SELECT
-        'step', dependent.oid::regclass::text, 'let it read the new ones', NULL,
+        'step', dependent.oid::regclass::text, 'let it read the new table or view', NULL,
         format(
             'CREATE OR REPLACE VIEW %s%s AS %s',
             dependent.oid::regclass,
@@ -402,18 +405,8 @@ BEGIN
     ORDER BY dependent.oid;
     RETURN QUERY
     SELECT
-        'step', dependent.oid::regprocedure::text, 'let it read the new ones', NULL,
-        pg_get_functiondef(dependent.oid)
-    FROM pg_catalog.pg_proc AS dependent
-    WHERE
-        dependent.oid IN (
-            SELECT shown.objid
-            FROM pg_catalog.pg_depend AS shown
-            WHERE shown.classid = 'pg_proc'::regclass AND shown.refobjid = ANY(v_replaced)
-        )
-    ORDER BY dependent.oid;
-    RETURN QUERY
-    SELECT 'step', dropped.path, 'drop it', NULL, 'DROP TABLE ' || dropped.path
-    FROM unnest(v_drops) AS dropped (path);
+        'step', format('%I.%I', target, dropped.name), 'drop the renamed table', NULL,
+        format('DROP TABLE %I.%I', target, dropped.name || '_replaced')
+    FROM unnest(v_drops) AS dropped (name);
 END;
 $function$;

@@ -1,11 +1,11 @@
 -- adoption_plan: what it takes to archive in a database that has chat tables already.
 --
--- A row per finding, of a kind:
+-- One row per finding, of a kind:
 --   layout, source   which layout was found, and in which schema
 --   untouched        what stays as it is
 --   advice           what would help and is not needed, with a statement
 --   problem          why the database cannot be adopted as it is, and the remedy
---   lock, step       what adopt.sql executes, in this order
+--   lock, step       what 6_adopt.sql executes, in this order
 CREATE OR REPLACE FUNCTION pg_temp.adoption_plan(wanted_source text, target text)
 RETURNS TABLE (kind text, object text, description text, remedy text, statement text)
 LANGUAGE plpgsql
@@ -53,7 +53,7 @@ BEGIN
     UNION ALL
     SELECT
         'untouched', format('%I.%I', namespace.nspname, versions.relname),
-        'the application''s own migrations go on as before', NULL, NULL
+        'the application''s own migrations work as before', NULL, NULL
     FROM pg_catalog.pg_class AS versions
     INNER JOIN pg_catalog.pg_namespace AS namespace ON versions.relnamespace = namespace.oid
     WHERE versions.relname = 'alembic_version' AND versions.relkind = 'r';

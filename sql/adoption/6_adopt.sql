@@ -3,9 +3,9 @@
 -- aria_db.adopt is the schema to adopt, empty for the only one there is. All locks are
 -- taken first; then the plan is made again, from what cannot change any more.
 --
--- Others wait behind these locks, and may hold what is still to be locked. So an attempt
--- takes 100 ms and then lets go of all of them, before anybody's deadlock_timeout is over
--- (1 s by default); and the attempts end after lock_timeout.
+-- Other clients wait behind these locks, and may hold what is still to be locked. So an
+-- attempt lets go of all its locks after 100 ms, before anyone's deadlock_timeout is over
+-- (1 s by default). The attempts end after lock_timeout.
 DO $adoption$
 DECLARE
     c_source CONSTANT text := nullif(current_setting('aria_db.adopt'), '');

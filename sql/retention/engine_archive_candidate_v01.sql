@@ -13,6 +13,7 @@ SELECT
     seen.updated_at,
     seen.age_from,
     seen.archive_after,
+    seen.message_count,
     seen.is_soft_deleted,
     seen.is_held,
     seen.is_conflicting,
@@ -22,6 +23,7 @@ FROM (
         live.id,
         live.session_type,
         live.updated_at,
+        live.message_count,
         greatest(
             coalesce(live.updated_at, live.created_at),
             (

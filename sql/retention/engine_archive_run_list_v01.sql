@@ -1,12 +1,13 @@
 -- engine_archive_run_list: did the cron run, and what did it do.
 --
--- The run log with the state of each run. A run without an end whose connection is
--- gone was killed: what its batches committed stands.
+-- The run log with the state of each run. A run without an end whose connection is gone was
+-- killed; its committed batches are kept.
 CREATE OR REPLACE VIEW engine_archive_run_list AS
 SELECT
     run.id,
     run.kind,
     run.started_by,
+    run.role,
     run.started_at,
     run.last_batch_at,
     run.finished_at,

@@ -18,9 +18,10 @@
 -- be so while the rows were being locked is such a constraint. All of them are for a
 -- later run. If that leaves nothing of a batch, the next sessions are picked.
 --
--- The pick goes through indexes alone: updated_at bounds what the index is read for, before
--- the age of each session is asked. Soft-deleted sessions come last, because there may be no
--- index on what tells them.
+-- The pick goes through indexes alone: updated_at bounds what is read of the index, before the
+-- age of each session is asked. Soft-deleted sessions come last, because there may be no index
+-- on what tells them. The statement is planned for each batch, which costs less than a plan that
+-- was made for other conditions.
 --
 -- FOR UPDATE looks at the newest version of a row that changed under it: a session
 -- that became active since the statement began is not picked.
@@ -44,7 +45,15 @@ SET lock_timeout = '100ms'
 SET enable_seqscan = 'off'
 AS $function$
 DECLARE
-    v_enough_messages CONSTANT bigint := 5000;
+    c_enough_messages CONSTANT bigint := 5000;
+    c_is_due CONSTANT text := 'candidate.age_from < now() - coalesce($2, candidate.archive_after)';
+    -- What to pick, one after the other. $1 bounds what is read of the index on updated_at.
+    c_conditions CONSTANT text[] := ARRAY[
+        'candidate.updated_at < $1 AND ' || c_is_due,
+        'candidate.updated_at IS NULL AND ' || c_is_due,
+        'candidate.is_soft_deleted'
+    ];
+    v_condition text;
     v_before timestamptz;
     v_picked uuid[];
     v_messages_picked bigint;
@@ -79,67 +88,38 @@ BEGIN
         BEGIN
             v_picked := '{}';
             v_messages_picked := 0;
-            -- Loops, and no arrays of ids: rows are locked and counted a few ahead of the one in
-            -- hand, and few for nothing when the batch is full.
-            FOR v_session_id, v_messages IN
-                SELECT
-                    candidate.id,
-                    (
-                        SELECT
-                            CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
-                                SELECT count(*) FROM engine_chat_messages AS live_message
-                                WHERE live_message.session_id = live.id
-                            ) END
-                        FROM engine_chat_sessions AS live
-                        WHERE live.id = candidate.id
-                    )
-                FROM engine_archive_candidate AS candidate
-                WHERE
-                    candidate.updated_at < v_before
-                    AND candidate.age_from < now() - coalesce(older_than, candidate.archive_after)
-                    AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
-                    AND NOT candidate.is_held
-                    AND NOT candidate.is_conflicting
-                    AND candidate.id <> ALL(v_refused)
-                ORDER BY candidate.updated_at
-                LIMIT batch_size
-                FOR UPDATE SKIP LOCKED
-            LOOP
-                v_picked := v_picked || v_session_id;
-                v_messages_picked := v_messages_picked + v_messages;
-                EXIT WHEN v_messages_picked >= v_enough_messages;
-            END LOOP;
-
-            -- Last: there may be no index on what is asked here.
-            IF v_messages_picked < v_enough_messages THEN
-                FOR v_session_id, v_messages IN
+            FOREACH v_condition IN ARRAY c_conditions LOOP
+                EXIT WHEN v_messages_picked >= c_enough_messages OR cardinality(v_picked) = batch_size;
+                -- A loop, and no array of ids: it locks and counts a few rows ahead of the current
+                -- one, and few for nothing when the batch is full.
+                FOR v_session_id, v_messages IN EXECUTE format(
+                    $statement$
                     SELECT
                         candidate.id,
-                        (
-                            SELECT
-                                CASE WHEN live.message_count > 0 THEN live.message_count ELSE (
-                                    SELECT count(*) FROM engine_chat_messages AS live_message
-                                    WHERE live_message.session_id = live.id
-                                ) END
-                            FROM engine_chat_sessions AS live
-                            WHERE live.id = candidate.id
-                        )
+                        CASE WHEN candidate.message_count > 0 THEN candidate.message_count ELSE (
+                            SELECT count(*) FROM engine_chat_messages AS live_message
+                            WHERE live_message.session_id = candidate.id
+                        ) END
                     FROM engine_archive_candidate AS candidate
                     WHERE
-                        candidate.is_soft_deleted
-                        AND candidate.session_type = coalesce(prune_sessions.session_type, candidate.session_type)
+                        %s
+                        AND candidate.session_type = coalesce($3, candidate.session_type)
                         AND NOT candidate.is_held
                         AND NOT candidate.is_conflicting
-                        AND candidate.id <> ALL(v_picked || v_refused)
+                        AND candidate.id <> ALL($4)
                     ORDER BY candidate.updated_at
-                    LIMIT batch_size - cardinality(v_picked)
+                    LIMIT $5
                     FOR UPDATE SKIP LOCKED
+                    $statement$,
+                    v_condition
+                ) USING
+                    v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked)
                 LOOP
                     v_picked := v_picked || v_session_id;
                     v_messages_picked := v_messages_picked + v_messages;
-                    EXIT WHEN v_messages_picked >= v_enough_messages;
+                    EXIT WHEN v_messages_picked >= c_enough_messages;
                 END LOOP;
-            END IF;
+            END LOOP;
             EXIT pick WHEN v_picked = '{}';
 
             BEGIN
@@ -186,7 +166,7 @@ BEGIN
     END LOOP;
 
     -- At the end: a batch of which nothing could be moved was rolled back, and its locks are
-    -- gone. A session that is moving meanwhile is locked, and not left any more.
+    -- gone. A session that another prune is writing down, or that is moving meanwhile, is locked.
     IF v_left_ids <> '{}' THEN
         INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message)
         SELECT
@@ -196,7 +176,7 @@ BEGIN
             refused.error
         FROM unnest(v_left_ids, v_left_states, v_left_errors) AS refused (id, state, error)
         INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
-        FOR KEY SHARE OF live SKIP LOCKED
+        FOR NO KEY UPDATE OF live SKIP LOCKED
         ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
         SET
             run_id = excluded.run_id,

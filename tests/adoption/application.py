@@ -1,7 +1,6 @@
 """The application's own code: its statements on its tables, under its names for them.
 
-It knows nothing of aria-db, and goes on doing what it does before, while and after
-the tables are adopted.
+It knows nothing of aria-db, and does the same before, during and after the adoption.
 """
 
 import re
@@ -22,7 +21,7 @@ class Application:
     :param message_archive: the table of the archived messages.
     :param session_columns: the columns of the sessions.
     :param message_columns: the columns of the messages.
-    :param pruned_columns: those that the old prune copies: it does not know newer ones.
+    :param pruned_columns: those that its prune copies; the prune does not know newer ones.
     :param embedding: the type of an embedding.
     """
 
@@ -93,7 +92,7 @@ class Application:
         return [row[0] for row in rows]
 
     def soft_delete(self, connection: psycopg.Connection, session_id: UUID) -> None:
-        """Do what the Archive button did."""
+        """Soft-delete a session: flag it, and leave it where it is."""
         connection.execute(
             f"UPDATE {self.sessions} SET status = 'archived' WHERE id = %s", [session_id]
         )
@@ -127,7 +126,7 @@ class Application:
     def prune(
         self, connection: psycopg.Connection, age: str = "30 days", messages: bool = True
     ) -> list[UUID]:
-        """Archive old sessions as the application always did; return which.
+        """Archive old sessions as the application does: copy, then delete. Return their ids.
 
         :param messages: whether there is an archive for the messages.
         """
@@ -144,7 +143,7 @@ class Application:
         return ids
 
     def copy(self, connection: psycopg.Connection, ids: Iterable[UUID], messages: bool) -> None:
-        """Copy sessions to the archive: the first half of the old prune."""
+        """Copy sessions to the archive: the first half of the prune."""
         chosen = list(ids)
         copies = [(self.sessions, self.session_archive, "id", self.session_columns)]
         if messages:
@@ -170,7 +169,7 @@ class Application:
         return row[0], [message[0] for message in rows]
 
     def work(self, connection: psycopg.Connection) -> None:
-        """Do all of this and check that it sees what it should; leave no trace."""
+        """Do all of this, check what the application sees, and roll it back."""
         with connection.transaction(force_rollback=True):
             session_id = self.insert_session(connection, metadata='{"by": "hand"}')
             for content in ("first", "second"):

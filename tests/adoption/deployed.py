@@ -1,7 +1,7 @@
 """Databases as they are found: the layouts of the chat tables, with the rows that are in them.
 
-Layout A is the application's own schema, in all its variants; layout B has the names of the
-design in an older shape. Both are filled with 2,000 live sessions and what old code left behind.
+Layout A is the application's own schema, in all its variants. Layout B has the names of aria-db
+in an older shape. Both have 2,000 live sessions, and what the application's code left behind.
 """
 
 import re
@@ -15,7 +15,7 @@ from aria_db.database import quoted
 from tests.adoption.application import Application
 
 LIVE_SESSIONS = 2000
-# Sessions that the old prune archived, where there is an archive.
+# Sessions that the application's prune archived, where there is an archive.
 PRUNED_SESSIONS = 100
 
 SESSION_COLUMNS = {
@@ -174,7 +174,7 @@ VARIANTS = {
     ),
 }
 
-OLDER_DESIGN = Layout(
+OLDER_SHAPE = Layout(
     schema="public",
     names=Tables(
         "engine_chat_sessions",
@@ -198,7 +198,7 @@ def session(number: int) -> UUID:
     """Return the id of one of the sessions, which are numbered from 1.
 
     Every tenth is soft-deleted. Session 11 and every tenth after it have a message with an
-    embedding. The numbers from :data:`LIVE_SESSIONS` on are those that the old prune archived.
+    embedding. The application's prune archived those above :data:`LIVE_SESSIONS`.
     """
     return UUID(f"00000000-0000-4000-8000-{number:012}")
 
@@ -236,7 +236,7 @@ def _create_extensions(connection: psycopg.Connection, layout: Layout) -> None:
     place = quoted(layout.extensions)
     if layout.uses_pgvector:
         connection.execute(f"CREATE EXTENSION vector SCHEMA {place}")
-    if layout == OLDER_DESIGN:
+    if layout == OLDER_SHAPE:
         return
     if _has_extension(connection, "uuid-ossp"):
         connection.execute(f'CREATE EXTENSION "uuid-ossp" SCHEMA {place}')
@@ -248,7 +248,7 @@ def _create_extensions(connection: psycopg.Connection, layout: Layout) -> None:
 
 
 def _create_tables(connection: psycopg.Connection, layout: Layout) -> None:
-    new_id = "gen_random_uuid" if layout == OLDER_DESIGN else "uuid_generate_v4"
+    new_id = "gen_random_uuid" if layout == OLDER_SHAPE else "uuid_generate_v4"
     for name, columns in (
         (layout.names.sessions, SESSION_COLUMNS),
         (layout.names.messages, layout.message_columns()),
@@ -257,7 +257,7 @@ def _create_tables(connection: psycopg.Connection, layout: Layout) -> None:
             new_id=new_id, sessions=layout.names.sessions, embedding=layout.embedding
         )
         connection.execute(f"CREATE TABLE {name} ({definition})")
-    if layout == OLDER_DESIGN:
+    if layout == OLDER_SHAPE:
         for live, archive in zip(layout.names[:2], layout.names[2:], strict=True):
             connection.execute(
                 f"CREATE TABLE {archive} (LIKE {live},"
@@ -277,7 +277,7 @@ def _create_tables(connection: psycopg.Connection, layout: Layout) -> None:
 
 
 def _create_neighbours(connection: psycopg.Connection) -> None:
-    """Create what else is in the database and is nobody's business but the application's."""
+    """Create what else the application has in the database, which aria-db must not touch."""
     connection.execute(
         """
         CREATE TABLE public.alembic_version (version_num varchar(32) PRIMARY KEY);
@@ -335,11 +335,11 @@ def _fill(connection: psycopg.Connection, layout: Layout) -> None:
     )
     _fill_newer_columns(connection, layout)
     if layout.archives:
-        _leave_what_old_code_left(connection, layout)
+        _leave_conflicts(connection, layout)
 
 
 def _fill_newer_columns(connection: psycopg.Connection, layout: Layout) -> None:
-    """Give values to the columns that the design does not know.
+    """Give values to the columns that the tables of aria-db do not have.
 
     Every tenth session has an embedding: 1, 11, 21, ... but for session 1, and session 4. The
     messages of the first ten sessions, but for the fourth, have no client's id either.
@@ -376,8 +376,8 @@ def _fill_newer_columns(connection: psycopg.Connection, layout: Layout) -> None:
         )
 
 
-def _leave_what_old_code_left(connection: psycopg.Connection, layout: Layout) -> None:
-    """Archive sessions by the old prune, and leave the first ten in both places."""
+def _leave_conflicts(connection: psycopg.Connection, layout: Layout) -> None:
+    """Archive sessions by the application's prune, and leave the first ten in both places."""
     application = layout.application
     has_message_archive = layout.archives == 2
     application.prune(connection, "365 days", messages=has_message_archive)

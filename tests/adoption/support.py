@@ -7,9 +7,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from aria_db import errors, migrate
+from aria_db import errors, migrate, sql_objects
 from aria_db.database import Database
-from tests.adoption.deployed import OLDER_DESIGN, SESSION_COLUMNS, Layout, printed
+from tests.adoption.deployed import OLDER_SHAPE, SESSION_COLUMNS, Layout, printed
 from tests.migrations.support import connected
 
 # One query for each kind of thing in the database that is nobody's extension; the first
@@ -76,7 +76,7 @@ _CATALOGUE = {
     "extensions": "SELECT extname, extnamespace::regnamespace::text FROM pg_extension",
 }
 
-# Who was dropped and created again, or rewritten, is another one here.
+# A relation that was dropped and created again, or rewritten, differs here.
 _STORAGE = f"""
     SELECT oid::regclass::text, oid, relfilenode, xmin::text FROM pg_class WHERE {_RELATIONS}
 """
@@ -85,10 +85,10 @@ Catalogue = dict[str, dict[str, tuple[object, ...]]]
 
 
 def whole_catalogue(connection: psycopg.Connection, *, storage: bool = True) -> Catalogue:
-    """Return what the database holds but for rows, ``{kind: {name: what it is}}``.
+    """Return all that the database holds except rows, ``{kind: {name: what it is}}``.
 
-    :param storage: whether to tell which files and rows of the catalogue these are, so that
-        nothing can be made anew unseen.
+    :param storage: whether to include files and rows of the catalogue, so that nothing can be
+        created again unnoticed.
     """
     queries = _CATALOGUE | ({"storage": _STORAGE} if storage else {})
     with connection.transaction():
@@ -104,13 +104,13 @@ def whole_catalogue(connection: psycopg.Connection, *, storage: bool = True) -> 
 
 
 def of_the_application(held: Catalogue, layout: Layout) -> Catalogue:
-    """Keep what is the application's: its tables, its neighbours', and its version table.
+    """Keep what is the application's: its tables, their neighbours, and its version table.
 
-    Of the storage, only who is who and in which file: statistics may change. Where its tables
-    have the design's names, the archives may be replaced, and are left out.
+    Of the storage, only the oid and the file: statistics may change. Where its tables have the
+    names of aria-db, the adoption may replace the archives, so they are left out.
     """
     prefixes = ["billing.", "public.alembic_version"]
-    prefixes += layout.tables[:2] if layout == OLDER_DESIGN else [f"{printed(layout.schema)}."]
+    prefixes += layout.tables[:2] if layout == OLDER_SHAPE else [f"{printed(layout.schema)}."]
     return {
         kind: {
             name: what[:2] if kind == "storage" else what
@@ -122,7 +122,7 @@ def of_the_application(held: Catalogue, layout: Layout) -> Catalogue:
 
 
 def differences(one: Catalogue, other: Catalogue) -> list[str]:
-    """Tell what two databases do not have in common, thing by thing."""
+    """Return what two databases do not have in common, one line per thing."""
     return sorted(
         f"{kind} {name}: {one[kind].get(name)} / {other[kind].get(name)}"
         for kind in one
@@ -132,7 +132,7 @@ def differences(one: Catalogue, other: Catalogue) -> list[str]:
 
 
 def added(before: Catalogue, after: Catalogue) -> dict[str, set[str]]:
-    """Check that nothing is gone or another than it was; return the names of what is new."""
+    """Check that nothing is gone or changed; return the names of what is new."""
     for kind, things in before.items():
         assert things.items() <= after[kind].items(), kind
     return {
@@ -164,6 +164,47 @@ def refusal(database: Database, source: str | None = None) -> str:
     return f"{refused.value.message}\n{refused.value.hint}"
 
 
+OWN_TABLES = [
+    name
+    for name, sql_object in sql_objects.newest().items()
+    if sql_object.kind == "table" and name not in sql_objects.CHAT_TABLES
+]
+"""The tables that no application has: the journal, holds, policies and so on."""
+
+
+def fill_own_tables(connection: psycopg.Connection, session_id: UUID) -> None:
+    """Put something into each of :data:`OWN_TABLES`."""
+    connection.execute("UPDATE engine_archive_policy SET archive_after = '10 years'")
+    for statement in (
+        "INSERT INTO engine_session_hold (session_id, reason) VALUES (%s, 'a lawsuit')",
+        "INSERT INTO engine_archive_run (kind, arguments, backend_pid)"
+        " VALUES ('prune', jsonb_build_object('session', %s), 1)",
+        "INSERT INTO engine_archive_event (session_id, event, at, actor, role)"
+        " VALUES (%s, 'held', now(), 'a lawyer', 'somebody')",
+        "INSERT INTO engine_archive_left (session_id, sqlstate, message)"
+        " VALUES (%s, '23514', 'too long')",
+        "INSERT INTO engine_conflict_resolution (session_id, destination) VALUES (%s, 'live')",
+    ):
+        connection.execute(statement, [session_id])
+
+
+def own_tables(connection: psycopg.Connection) -> dict[str, tuple[object, ...]]:
+    """Return the rows of each of :data:`OWN_TABLES`, with their places in its file."""
+    found = {}
+    for name in OWN_TABLES:
+        rows = connection.execute(
+            f"SELECT tableoid, ctid::text, xmin::text, row_image::text FROM {name} AS row_image"
+            " ORDER BY ctid"
+        )
+        found[name] = tuple(rows.fetchall())
+    return found
+
+
+def delete_history(connection: psycopg.Connection) -> None:
+    """Empty the journal and the log of runs: a downgrade drops no table that holds rows."""
+    connection.execute("DELETE FROM engine_archive_event; DELETE FROM engine_archive_run")
+
+
 Images = dict[UUID, str]
 
 
@@ -186,8 +227,8 @@ def archived_before(connection: psycopg.Connection, layout: Layout) -> Images:
 def _images(connection: psycopg.Connection, layout: Layout, *tables: str) -> Images:
     """Read the sessions of a table, and the messages of another.
 
-    The images are of what PostgreSQL sends in its binary form: they tell a JSON 1.0 from 1.00
-    and -0.0 from 0.0. A NULL looks like a column that is not there.
+    The images are of what PostgreSQL sends in its binary form, in which a JSON 1.0 is not 1.00
+    and -0.0 is not 0.0. A NULL looks like a column that is not there.
     """
     images: Images = {}
     for table, columns in zip(tables, (SESSION_COLUMNS, layout.message_columns()), strict=False):

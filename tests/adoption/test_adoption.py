@@ -1,4 +1,4 @@
-"""Every variant of layout A is adopted, used and let go, and the application notices nothing."""
+"""Every variant of layout A is adopted, used and downgraded; the application notices nothing."""
 
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from tests.adoption.support import (
     adopt,
     archived,
     archived_before,
+    delete_history,
     live,
     of_session,
     of_the_application,
@@ -27,6 +28,7 @@ from tests.cli.support import Cli, document, lines
 from tests.http.support import SESSIONS, archive, running
 from tests.migrations.support import downgrade, one
 from tests.retention.support import wait_until_gone
+from tests.support import events
 
 every_variant = pytest.mark.parametrize(
     "layout", VARIANTS.values(), ids=VARIANTS.keys(), indirect=True
@@ -38,13 +40,12 @@ some_variants = pytest.mark.parametrize(
     indirect=True,
 )
 
-# A session with an embedding, which no prune would take, and one that is soft-deleted.
+# A session with an embedding, which no prune would archive.
 WITH_EMBEDDING = session(21)
-SOFT_DELETED = session(20)
 
 
 def check_what_is_new(before: Catalogue, after: Catalogue, layout: Layout) -> None:
-    """Check that the application's objects are as they were, but for what the plan names."""
+    """Check that the application's objects are as they were, except what the plan names."""
     new = added(of_the_application(before, layout), of_the_application(after, layout))
     missing = layout.tables[2 + layout.archives :]
     assert set(missing) <= new.get("relations", set())
@@ -60,7 +61,7 @@ def check_what_is_new(before: Catalogue, after: Catalogue, layout: Layout) -> No
 
 @every_variant
 @pytest.mark.anyio
-async def test_a_database_is_adopted_and_checked_and_archives_prunes_restores_and_is_let_go(
+async def test_a_database_is_adopted_checked_used_and_downgraded_and_no_row_changes(
     database: Database,
     connection: psycopg.Connection,
     manager: NativeSessionManager,
@@ -98,10 +99,11 @@ async def test_a_database_is_adopted_and_checked_and_archives_prunes_restores_an
     assert restored.newly_restored
     assert only(live(connection, layout), moved) == only(were_live, moved)
     assert only(archived(connection, layout), moved) == {}
+    journal = [(row.event, row.message_count) for row in events(connection, WITH_EMBEDDING)]
+    assert journal == [("archived", len(moved) - 1), ("restored", len(moved) - 1)]
     application.work(connection)
 
-    # The one thing that a downgrade would have to drop rows for.
-    connection.execute("DELETE FROM engine_archive_run")
+    delete_history(connection)
     are_live, are_archived = live(connection, layout), archived(connection, layout)
     downgrade(database, "base", database.schema)
     application.work(connection)
@@ -113,7 +115,7 @@ async def test_a_database_is_adopted_and_checked_and_archives_prunes_restores_an
 
 
 def find_old(connection: psycopg.Connection, layout: Layout) -> list[UUID]:
-    """Return the sessions that a prune archives which goes by 30 days."""
+    """Return the sessions that a prune with an age of 30 days archives."""
     rows = connection.execute(
         f"SELECT id FROM {layout.tables.sessions}"
         " WHERE status = 'archived' OR updated_at < now() - interval '30 days'"
@@ -122,25 +124,30 @@ def find_old(connection: psycopg.Connection, layout: Layout) -> list[UUID]:
 
 
 async def check_figures(manager: NativeSessionManager, layout: Layout) -> None:
-    """Check what an operator is told right after the adoption."""
+    """Check what an operator sees right after the adoption."""
     figures = await manager.check_health()
     assert [figure for figure in figures if figure.figure == "drift"] == []
     conflicts = next(figure for figure in figures if figure.figure == "conflicts")
-    assert conflicts.reading.startswith(f"{len(layout.conflicts())} sessions")
+    assert (conflicts.value, conflicts.unit) == (len(layout.conflicts()), "sessions")
+    assert conflicts.reading.startswith(f"{conflicts.value} sessions")
     assert conflicts.is_ok == (not layout.conflicts())
-    soft_deleted = next(figure for figure in figures if figure.figure == "soft-deleted")
-    conflicting = SOFT_DELETED_CONFLICTS & layout.conflicts()
-    assert soft_deleted.reading.startswith(f"{LIVE_SESSIONS // 10 - len(conflicting)} sessions")
-    assert "aria-db" in soft_deleted.remedy
     if layout.conflicts():
-        assert "aria-db" in conflicts.remedy
+        assert "aria-db conflicts" in conflicts.remedy
+    soft_deleted = next(figure for figure in figures if figure.figure == "soft_deleted")
+    conflicting = SOFT_DELETED_CONFLICTS & layout.conflicts()
+    assert soft_deleted.value == LIVE_SESSIONS // 10 - len(conflicting)
+    assert soft_deleted.unit == "sessions"
+    assert soft_deleted.reading.startswith(f"{soft_deleted.value} sessions")
+    assert "aria-db prune" in soft_deleted.remedy
+    sizes = {figure.subject for figure in figures if figure.figure == "size"}
+    assert sizes == set(layout.tables)
 
 
 SOFT_DELETED_CONFLICTS = {session(10)}
 
 
 async def check_conflicts(manager: NativeSessionManager, layout: Layout) -> None:
-    """Check that equal copies become one, and different ones are refused."""
+    """Check that equal copies become one, and that different ones are refused."""
     for session_id in sorted(layout.conflicts()):
         if session_id in layout.equal_copies():
             assert await manager.archive_session(session_id) is not None
@@ -155,7 +162,7 @@ def check_that_nothing_is_lost(
     were_live: dict[UUID, str],
     were_archived: dict[UUID, str],
 ) -> None:
-    """Check that each row is in one place and as it was; in both, if it was in both."""
+    """Check that each row is as it was, in one place, and in both only if it was in both."""
     are_live, are_archived = live(connection, layout), archived(connection, layout)
     in_both = are_live.keys() & are_archived.keys()
     assert in_both <= were_live.keys() & were_archived.keys()
@@ -176,7 +183,7 @@ def check_that_nothing_of_ours_is_left(before: Catalogue, after: Catalogue, layo
         - of_application.get(kind, set())
         for kind, names in new.items()
     }
-    # An upgrade creates the schema that it is told to use; what else is in it, it cannot know.
+    # An upgrade creates the schema that it is to use. A downgrade leaves it, whatever it holds.
     ours.pop("schemas", None)
     assert not any(ours.values()), ours
 
@@ -192,15 +199,15 @@ def test_an_adoption_reads_and_writes_no_row_of_a_live_table(
     connection: psycopg.Connection,
     layout: Layout,
 ) -> None:
-    """That none is rewritten, archives included, is told by the storage in the test above."""
+    """That no table is rewritten, archives included, the test above checks by the storage."""
     postgresql.close()
     with psycopg.connect(database.libpq_url()) as other:
-        # An index would do for counting once autovacuum has been there.
+        # After an autovacuum, an index would be enough for counting.
         other.execute("SET enable_indexonlyscan = off")
         other.execute(f"SELECT count(*) FROM {layout.tables.sessions}")
         other.execute(f"SELECT count(*) FROM {layout.tables.messages}")
     counted = accesses(connection, layout)
-    assert [scans for _, scans, *_ in counted] == [1, 1]  # or they would tell nothing
+    assert [scans for _, scans, *_ in counted] == [1, 1]  # the statistics are up to date
 
     adopt(database)
 
@@ -208,9 +215,9 @@ def test_an_adoption_reads_and_writes_no_row_of_a_live_table(
 
 
 def accesses(connection: psycopg.Connection, layout: Layout) -> list[tuple[object, ...]]:
-    """Read how often the live tables were read and written, by connections that are gone.
+    """Read how often the live tables were read and written, by connections that have ended.
 
-    A connection tells its figures before it goes.
+    A connection reports its figures before it ends.
     """
     others = connection.execute(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
@@ -227,7 +234,7 @@ def accesses(connection: psycopg.Connection, layout: Layout) -> list[tuple[objec
 
 
 @every_variant
-def test_a_plan_names_all_that_an_adoption_does_to_the_application_and_changes_nothing(
+def test_a_plan_names_every_change_to_the_application_and_changes_nothing(
     database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     before = whole_catalogue(connection)
@@ -324,20 +331,20 @@ def test_a_row_written_through_a_view_gets_the_defaults_of_the_table(
 
 
 @some_variants
-def test_the_dry_run_of_the_command_line_tells_the_plan_and_ends_there(
+def test_a_dry_run_on_the_command_line_prints_the_plan_and_changes_nothing(
     cli: Cli, connection: psycopg.Connection, layout: Layout
 ) -> None:
     before = whole_catalogue(connection)
 
-    told = "\n".join(lines(cli("adopt", "--dry-run")))
+    printed = "\n".join(lines(cli("adopt", "--dry-run")))
 
     for name in (*layout.tables, "public.alembic_version"):
-        assert name in told
+        assert name in printed
     assert whole_catalogue(connection) == before
 
 
 @some_variants
-def test_the_command_line_adopts_checks_and_finds_nothing_to_do_the_next_time(
+def test_the_command_line_adopts_and_checks_and_has_nothing_to_do_the_next_time(
     cli: Cli, connection: psycopg.Connection, layout: Layout, application: Application
 ) -> None:
     assert lines(cli("adopt", layout.schema))
@@ -346,7 +353,7 @@ def test_the_command_line_adopts_checks_and_finds_nothing_to_do_the_next_time(
     checked = cli("check", "--json")
     figures = document(checked, status=1)["figures"]
     red = {figure["figure"] for figure in figures if not figure["is_ok"]}
-    # Sessions are due for a prune since long before.
+    # Sessions have been due for a prune for a long time.
     assert red == {"backlog"} | ({"conflicts"} if layout.conflicts() else set())
     before = whole_catalogue(connection)
     assert lines(cli("adopt"))
@@ -358,10 +365,10 @@ def test_the_command_line_adopts_checks_and_finds_nothing_to_do_the_next_time(
 def test_the_plan_is_one_json_document_for_programs(
     arguments: tuple[str, ...], cli: Cli, layout: Layout
 ) -> None:
-    told = document(cli("adopt", "--json", *arguments))
+    printed = document(cli("adopt", "--json", *arguments))
 
-    assert told["adopted"] == (not arguments)
-    found = {step["kind"]: step["object"] for step in told["plan"]}
+    assert printed["adopted"] == (not arguments)
+    found = {step["kind"]: step["object"] for step in printed["plan"]}
     assert (found["layout"], found["source"]) == ("A", layout.schema)
     assert "step" in found
 
@@ -383,8 +390,8 @@ def test_an_adopted_database_is_served_over_http(
         assert (answer.status_code, answer.json()["message_count"]) == (200, len(before) - 1)
         newest = client.get(f"{SESSIONS}/archive").json()["sessions"][0]
         assert newest["id"] == str(WITH_EMBEDDING)
-        told = client.get(f"{SESSIONS}/archive/{WITH_EMBEDDING}/messages").json()
-        assert len(told["messages"]) == len(before) - 1
+        transcript = client.get(f"{SESSIONS}/archive/{WITH_EMBEDDING}/messages").json()
+        assert len(transcript["messages"]) == len(before) - 1
         assert only(archived(connection, layout), before) == before
 
         restored = client.post(f"{SESSIONS}/{WITH_EMBEDDING}/restore")

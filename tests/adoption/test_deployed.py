@@ -1,4 +1,4 @@
-"""The databases of these tests are what the document says, and the application works on them."""
+"""The databases of these tests are as described, and the application works on them."""
 
 import psycopg
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tests.adoption.application import Application
 from tests.adoption.deployed import (
     LIVE_SESSIONS,
-    OLDER_DESIGN,
+    OLDER_SHAPE,
     PRUNED_SESSIONS,
     STANDARD,
     VARIANTS,
@@ -17,14 +17,14 @@ from tests.migrations.support import one
 
 every_layout = pytest.mark.parametrize(
     "layout",
-    [*VARIANTS.values(), OLDER_DESIGN],
+    [*VARIANTS.values(), OLDER_SHAPE],
     ids=[*VARIANTS, "layout B"],
     indirect=True,
 )
 
 
 @every_layout
-def test_a_deployed_database_has_the_rows_that_the_document_names(
+def test_a_deployed_database_has_the_rows_that_the_other_tests_count_on(
     connection: psycopg.Connection, layout: Layout
 ) -> None:
     tables = layout.tables
@@ -40,7 +40,7 @@ def test_a_deployed_database_has_the_rows_that_the_document_names(
         assert one(connection, count) == PRUNED_SESSIONS + len(layout.conflicts())
 
 
-@pytest.mark.parametrize("layout", [STANDARD, OLDER_DESIGN], ids=["A", "B"], indirect=True)
+@pytest.mark.parametrize("layout", [STANDARD, OLDER_SHAPE], ids=["A", "B"], indirect=True)
 def test_of_the_sessions_in_both_places_some_are_equal_and_some_are_not(
     connection: psycopg.Connection, layout: Layout
 ) -> None:

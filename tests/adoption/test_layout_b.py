@@ -1,4 +1,4 @@
-"""Layout B: the design's names in public, and archives in which archived_at is the last column."""
+"""Layout B: aria-db's names in public, and archives in which archived_at is the last column."""
 
 import psycopg
 import pytest
@@ -9,7 +9,7 @@ from aria_db.session_manager import NativeSessionManager
 from tests.adoption.application import Application
 from tests.adoption.deployed import (
     LIVE_SESSIONS,
-    OLDER_DESIGN,
+    OLDER_SHAPE,
     PRUNED_SESSIONS,
     Layout,
     session,
@@ -18,6 +18,7 @@ from tests.adoption.support import (
     added,
     adopt,
     archived,
+    delete_history,
     differences,
     live,
     of_session,
@@ -30,10 +31,10 @@ from tests.adoption.support import (
 from tests.http.support import SESSIONS, archive, running
 from tests.migrations.support import downgrade, one, upgrade
 
-pytestmark = pytest.mark.parametrize("layout", [OLDER_DESIGN], ids=["B"], indirect=True)
+pytestmark = pytest.mark.parametrize("layout", [OLDER_SHAPE], ids=["B"], indirect=True)
 
-# Whether, and to what, a database was upgraded before it was adopted.
-first_upgraded_to = pytest.mark.parametrize("revision", [None, "0002", "0003", "head"])
+# The revision to which the database was upgraded before it was adopted, if it was.
+first_upgraded_to = pytest.mark.parametrize("revision", [None, "0001_chat_tables", "head"])
 
 
 def upgrade_first(database: Database, revision: str | None) -> None:
@@ -43,7 +44,7 @@ def upgrade_first(database: Database, revision: str | None) -> None:
 
 @first_upgraded_to
 @pytest.mark.anyio
-async def test_its_archives_are_replaced_and_it_archives_prunes_restores_and_is_let_go(
+async def test_its_archives_are_replaced_and_it_is_used_and_downgraded_and_no_row_changes(
     revision: str | None,
     database: Database,
     connection: psycopg.Connection,
@@ -58,7 +59,7 @@ async def test_its_archives_are_replaced_and_it_archives_prunes_restores_and_is_
     adopt(database)
 
     application.work(connection)
-    # The live tables are taken over as they are.
+    # The live tables are as they were.
     assert of_the_application(whole_catalogue(connection), layout) == before
     assert (live(connection, layout), archived(connection, layout)) == (were_live, were_archived)
     for table in layout.tables[2:]:
@@ -83,7 +84,7 @@ async def test_its_archives_are_replaced_and_it_archives_prunes_restores_and_is_
     assert await manager.restore_session(session(21))
     assert only(live(connection, layout), moved) == only(were_live, moved)
 
-    connection.execute("DELETE FROM engine_archive_run")
+    delete_history(connection)
     are = live(connection, layout), archived(connection, layout)
     downgrade(database, "base")
     application.work(connection)
@@ -95,7 +96,7 @@ async def test_its_archives_are_replaced_and_it_archives_prunes_restores_and_is_
     assert [name for name in after["functions"] if "archive" in name] == []
 
 
-def test_the_plan_says_how_many_rows_move_and_changes_nothing(
+def test_the_plan_says_how_many_rows_it_moves_and_changes_nothing(
     database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     before = whole_catalogue(connection)
@@ -103,15 +104,15 @@ def test_the_plan_says_how_many_rows_move_and_changes_nothing(
     found = plan(database)
 
     assert (found.layout, found.source) == ("B", "public")
-    told = {step.object: step.description for step in found.steps if "rows" in step.description}
+    moves = {step.object: step.description for step in found.steps if "rows" in step.description}
     sessions = PRUNED_SESSIONS + len(layout.conflicts())
-    assert str(sessions) in told[layout.tables.session_archive]
+    assert str(sessions) in moves[layout.tables.session_archive]
     messages = one(connection, f"SELECT count(*) FROM {layout.tables.message_archive}")
-    assert str(messages) in told[layout.tables.message_archive]
+    assert str(messages) in moves[layout.tables.message_archive]
     assert whole_catalogue(connection) == before
 
 
-@pytest.mark.parametrize("revision", [None, "0003"])
+@pytest.mark.parametrize("revision", [None, "head"])
 def test_a_second_adoption_changes_nothing(
     revision: str | None, database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
@@ -124,14 +125,13 @@ def test_a_second_adoption_changes_nothing(
     assert whole_catalogue(connection) == before
 
 
-@pytest.mark.parametrize("revision", ["0002", "0003"])
+@pytest.mark.parametrize("revision", ["0001_chat_tables", "head"])
 def test_the_result_is_the_same_whether_it_was_upgraded_before_or_not(
     revision: str, database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     upgrade(database, revision)
     adopt(database)
     one_way = whole_catalogue(connection, storage=False)
-    connection.execute("DELETE FROM engine_archive_run")
     downgrade(database, "base")
 
     adopt(database)
@@ -139,7 +139,7 @@ def test_the_result_is_the_same_whether_it_was_upgraded_before_or_not(
     assert differences(one_way, whole_catalogue(connection, storage=False)) == []
 
 
-def test_what_was_granted_on_an_archive_and_built_on_it_stays(
+def test_grants_on_an_archive_its_comment_and_the_views_over_it_stay(
     database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     connection.execute(
@@ -162,14 +162,14 @@ def test_what_was_granted_on_an_archive_and_built_on_it_stays(
     assert titles == one(connection, "SELECT count(*) - 1 FROM archived_titles")
 
 
-def test_an_archive_with_what_its_successor_would_lack_is_not_replaced(
+def test_an_archive_with_a_trigger_is_not_replaced(
     database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     connection.execute(
         """
-        CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-        CREATE TRIGGER told AFTER INSERT ON engine_chat_session_archive
-        FOR EACH ROW EXECUTE FUNCTION told();
+        CREATE FUNCTION notify() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER notify AFTER INSERT ON engine_chat_session_archive
+        FOR EACH ROW EXECUTE FUNCTION notify();
         """
     )
     before = whole_catalogue(connection)
@@ -178,20 +178,36 @@ def test_an_archive_with_what_its_successor_would_lack_is_not_replaced(
     assert whole_catalogue(connection) == before
 
 
-def test_a_foreign_key_that_refers_to_an_archive_is_not_lost(
-    database: Database, connection: psycopg.Connection, layout: Layout
+DEPENDENT = {
+    "a foreign key": "CREATE TABLE exports"
+    " (session_id uuid REFERENCES engine_chat_session_archive (id))",
+    "a function": "CREATE FUNCTION exports() RETURNS bigint LANGUAGE sql"
+    " RETURN (SELECT count(*) FROM engine_chat_session_archive)",
+    "the result of a function": "CREATE FUNCTION exports()"
+    " RETURNS SETOF engine_chat_session_archive LANGUAGE sql"
+    " AS 'SELECT * FROM engine_chat_session_archive'",
+    "a materialized view": "CREATE MATERIALIZED VIEW exports"
+    " AS SELECT id FROM engine_chat_session_archive",
+}
+
+
+@pytest.mark.parametrize("statement", DEPENDENT.values(), ids=DEPENDENT.keys())
+def test_what_depends_on_an_archive_and_is_no_view_is_named_and_not_lost(
+    statement: str, database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
-    connection.execute(
-        "CREATE TABLE exports (session_id uuid REFERENCES engine_chat_session_archive (id))"
-    )
+    connection.execute(statement)
     before = whole_catalogue(connection)
 
-    assert "engine_chat_session_archive" in refusal(database)
+    with pytest.raises(errors.AdoptionRefused, match="engine_chat_session_archive") as refused:
+        adopt(database)
+
+    assert "exports" in (refused.value.detail or "")
+    assert refused.value.hint
     assert whole_catalogue(connection) == before
 
 
 @pytest.mark.parametrize("archives", ["of the new shape", "missing"])
-def test_archives_that_need_no_replacement_are_taken_as_they_are_or_created(
+def test_archives_of_the_new_shape_stay_as_they_are_and_missing_ones_are_created(
     archives: str, database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     for table in layout.tables[2:]:

@@ -1,4 +1,4 @@
-"""A DBA reads the script of the adoption, and runs it with psql: the same comes of it."""
+"""A DBA reads the script of the adoption and runs it with psql, to the same result."""
 
 import psycopg
 import pytest
@@ -6,10 +6,11 @@ import pytest
 from aria_db.database import Database
 from tests.adoption.application import Application
 from tests.adoption.conftest import ODD_TARGET
-from tests.adoption.deployed import LACKING, OLDER_DESIGN, STANDARD, VARIANTS, Layout, session
+from tests.adoption.deployed import LACKING, OLDER_SHAPE, STANDARD, VARIANTS, Layout, session
 from tests.adoption.support import (
     adopt,
     archived,
+    delete_history,
     differences,
     live,
     refusal,
@@ -31,7 +32,7 @@ LAYOUTS = {
     "no archives": VARIANTS["no archives"],
     "archive lacks a column": LACKING,
     "odd names": VARIANTS["odd names"],
-    "B": OLDER_DESIGN,
+    "B": OLDER_SHAPE,
 }
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys(), indirect=True)
 
@@ -66,6 +67,7 @@ def test_the_script_gives_the_same_catalogue_and_the_same_rows_as_the_program(
     # The program finds nothing left to do.
     adopt(database)
     assert differences(by_script, whole_catalogue(connection, storage=False)) == []
+    delete_history(connection)
     downgrade(database, "base", database.schema)
     adopt(database)
     assert differences(by_script, whole_catalogue(connection, storage=False)) == []
@@ -94,7 +96,7 @@ def test_alembic_adopts_online_as_the_program_does(
     assert differences(by_alembic, whole_catalogue(connection)) == []
 
 
-def test_the_script_is_commented_and_says_what_it_would_do_when_it_runs(
+def test_the_script_has_comments_and_says_what_it_does_when_it_runs(
     database: Database, layout: Layout
 ) -> None:
     statements = script(*arguments(layout, database), "upgrade", "head")
@@ -105,7 +107,7 @@ def test_the_script_is_commented_and_says_what_it_would_do_when_it_runs(
     assert "engine_chat_session_archive" in done.stderr
 
 
-def test_the_script_fails_as_a_whole_or_not_at_all(
+def test_a_script_that_fails_changes_nothing(
     database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     connection.execute("CREATE TABLE engine_session_hold (id integer)")
@@ -117,7 +119,7 @@ def test_the_script_fails_as_a_whole_or_not_at_all(
     assert whole_catalogue(connection) == before
 
 
-def test_the_script_of_an_upgrade_alone_refuses_too(
+def test_the_script_of_an_upgrade_alone_names_the_adoption_and_changes_nothing(
     database: Database, connection: psycopg.Connection
 ) -> None:
     before = whole_catalogue(connection)
@@ -130,7 +132,7 @@ def test_the_script_of_an_upgrade_alone_refuses_too(
 
 
 @pytest.mark.parametrize("layout", [VARIANTS["odd names"]], ids=["odd names"], indirect=True)
-def test_the_target_may_be_a_schema_that_is_there_and_holds_something(
+def test_a_downgrade_leaves_what_else_the_target_schema_holds(
     database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     connection.execute(f'CREATE SCHEMA "{ODD_TARGET}"; CREATE TABLE "{ODD_TARGET}".notes (id int)')
@@ -142,7 +144,7 @@ def test_the_target_may_be_a_schema_that_is_there_and_holds_something(
 
 
 @pytest.mark.parametrize("target", ["aria_engine", "aria"])
-def test_the_views_go_where_they_are_told_to_also_beside_the_tables(
+def test_the_views_go_into_the_schema_that_is_named_even_that_of_the_tables(
     target: str,
     database: Database,
     connection: psycopg.Connection,
@@ -162,7 +164,7 @@ def test_the_views_go_where_they_are_told_to_also_beside_the_tables(
     application.work(connection)
     upgrade(elsewhere, schema=target)
     with psycopg.connect(elsewhere.libpq_url(), autocommit=True) as there:
-        there.execute("DELETE FROM engine_archive_run")
+        delete_history(there)
     downgrade(elsewhere, "base", target)
     application.work(connection)
 
@@ -178,7 +180,7 @@ def test_the_same_tables_may_be_adopted_for_two_targets(
 
 
 @pytest.mark.parametrize("name", ["Aria", "it's", ODD_SCHEMA])
-def test_a_source_may_have_any_name(
+def test_the_schema_of_the_tables_may_have_any_name(
     name: str, database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
     quoted_name = '"{}"'.format(name.replace('"', '""'))

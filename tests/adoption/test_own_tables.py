@@ -1,4 +1,4 @@
-"""An upgrade came before the adoption: the empty tables that it made give way to the views."""
+"""An upgrade before the adoption created empty tables; the adoption replaces them by views."""
 
 import psycopg
 import pytest
@@ -7,9 +7,12 @@ from aria_db.database import Database
 from tests.adoption import deployed
 from tests.adoption.deployed import STANDARD, Layout, session
 from tests.adoption.support import (
+    OWN_TABLES,
     adopt,
     differences,
+    fill_own_tables,
     of_the_application,
+    own_tables,
     plan,
     refusal,
     whole_catalogue,
@@ -28,13 +31,16 @@ def layout(has_pgvector: bool) -> Layout:
     return STANDARD if has_pgvector else STANDARD.without_pgvector()
 
 
-@pytest.fixture(params=["0002", "0003", "head"])
+@pytest.fixture(params=["0001_chat_tables", "head"])
 def upgraded(request: pytest.FixtureRequest, empty_database: Database, layout: Layout) -> Database:
-    """A database that was upgraded when it was empty, and got the application's tables after."""
+    """A database that was upgraded while it was empty; then it got the application's tables."""
     upgrade(empty_database, request.param)
     with psycopg.connect(empty_database.libpq_url(), autocommit=True) as building:
         deployed.build(building, layout)
     return empty_database
+
+
+only_head = pytest.mark.parametrize("upgraded", ["head"], indirect=True)
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def own(postgresql_empty: psycopg.Connection) -> psycopg.Connection:
     return postgresql_empty
 
 
-def test_empty_tables_of_an_upgrade_give_way_to_views_and_nothing_else_changes(
+def test_views_replace_the_empty_tables_of_an_upgrade_and_the_application_keeps_all(
     upgraded: Database, own: psycopg.Connection, layout: Layout
 ) -> None:
     before = whole_catalogue(own)
@@ -75,8 +81,8 @@ def test_the_result_is_that_of_an_adoption_without_an_upgrade_before(
     assert differences(swapped, fresh) == []
 
 
-@pytest.mark.parametrize("upgraded", ["0002", "head"], indirect=True)
-def test_what_was_granted_and_what_was_built_on_them_stays(
+@only_head
+def test_grants_on_the_empty_tables_and_views_over_them_stay(
     upgraded: Database, own: psycopg.Connection, layout: Layout
 ) -> None:
     with temporary_role(own) as role:
@@ -85,7 +91,7 @@ def test_what_was_granted_and_what_was_built_on_them_stays(
             GRANT SELECT ON engine_chat_sessions, engine_chat_session_list TO {role};
             GRANT UPDATE (title) ON engine_chat_sessions TO {role};
             GRANT INSERT ON engine_chat_messages TO {role} WITH GRANT OPTION;
-            GRANT EXECUTE ON FUNCTION archive_session TO {role};
+            GRANT EXECUTE ON FUNCTION archive_session(uuid, text) TO {role};
             CREATE VIEW titles AS SELECT title FROM engine_chat_session_list;
             CREATE VIEW roles AS SELECT role, count(*) FROM engine_chat_messages GROUP BY role;
             CREATE VIEW roles_and_titles AS SELECT role, title FROM roles CROSS JOIN titles;
@@ -104,8 +110,8 @@ def test_what_was_granted_and_what_was_built_on_them_stays(
                 has_column_privilege(%(role)s, 'engine_chat_sessions', 'title', 'UPDATE'),
                 has_table_privilege(%(role)s, 'engine_chat_messages', 'INSERT WITH GRANT OPTION'),
                 has_table_privilege(%(role)s, 'engine_chat_session_list', 'SELECT'),
-                has_function_privilege(%(role)s, 'archive_session(uuid)', 'EXECUTE'),
-                has_function_privilege(%(role)s, 'restore_session(uuid)', 'EXECUTE'),
+                has_function_privilege(%(role)s, 'archive_session(uuid, text)', 'EXECUTE'),
+                has_function_privilege(%(role)s, 'restore_session(uuid, text)', 'EXECUTE'),
                 has_table_privilege(%(role)s, 'titles', 'SELECT'),
                 obj_description('titles'::regclass, 'pg_class')
             """,
@@ -130,30 +136,74 @@ FILL = {
 
 
 @pytest.mark.parametrize("table", FILL)
-@pytest.mark.parametrize("upgraded", ["head"], indirect=True)
+@only_head
 def test_tables_of_an_upgrade_that_hold_rows_are_not_replaced(
     table: str, upgraded: Database, own: psycopg.Connection, layout: Layout
 ) -> None:
     own.execute(FILL[table])
     before = whole_catalogue(own)
 
-    told = refusal(upgraded, layout.schema)
-
-    assert table in told
+    assert table in refusal(upgraded, layout.schema)
     assert any(table in step.object for step in plan(upgraded, layout.schema).problems)
     assert whole_catalogue(own) == before
     assert one(own, f"SELECT count(*) FROM {table}") == 1
 
 
-@pytest.mark.parametrize("upgraded", ["0003"], indirect=True)
-def test_after_the_swap_a_downgrade_to_base_leaves_the_application_alone(
+@only_head
+def test_the_journal_holds_policies_and_runs_of_an_upgrade_stay_as_they_are(
+    upgraded: Database, own: psycopg.Connection, layout: Layout
+) -> None:
+    fill_own_tables(own, session(21))
+    rows, files = own_tables(own), whole_catalogue(own)["storage"]
+    assert all(rows.values())
+
+    adopt(upgraded, layout.schema)
+
+    assert own_tables(own) == rows
+    after = whole_catalogue(own)["storage"]
+    for name in OWN_TABLES:
+        assert after[f"public.{name}"] == files[f"public.{name}"]
+
+
+@only_head
+def test_a_connection_that_called_the_functions_before_goes_on_after_the_adoption(
+    upgraded: Database, own: psycopg.Connection, layout: Layout
+) -> None:
+    """The plans that its functions keep are of the tables that are gone."""
+    move = "SELECT message_count FROM archive_session(%s)"
+    back = "SELECT message_count FROM restore_session(%s)"
+    drift = "SELECT count(*) FROM archive_column_drift()"
+    for _ in range(6):
+        new_id = one(own, "INSERT INTO engine_chat_sessions DEFAULT VALUES RETURNING id")
+        assert one(own, move, new_id) == one(own, back, new_id) == one(own, drift) == 0
+        own.execute("DELETE FROM engine_chat_sessions")
+
+    adopt(upgraded, layout.schema)
+
+    assert one(own, drift) == 0
+    assert one(own, move, session(21)) == one(own, back, session(21)) == 1
+    own.execute(f"ALTER TABLE {layout.tables.messages} ADD COLUMN mood text")
+    assert one(own, "SELECT column_name FROM archive_column_drift()") == "mood"
+
+
+def test_a_downgrade_after_the_adoption_drops_the_views_and_leaves_the_application_alone(
     upgraded: Database, own: psycopg.Connection, layout: Layout
 ) -> None:
     before = of_the_application(whole_catalogue(own), layout)
     adopt(upgraded, layout.schema)
 
-    downgrade(upgraded, "base")
+    downgrade(upgraded, "0001_chat_tables")
+    after = whole_catalogue(own)
+    assert of_the_application(after, layout) == before
+    kinds = {
+        name: kind
+        for name, (kind, *_) in after["relations"].items()
+        if name.startswith("public.engine_")
+    }
+    assert kinds.keys() == {f"public.{name}" for name in NAMES}
+    assert set(kinds.values()) <= {"v", b"v"}
 
+    downgrade(upgraded, "base")
     after = whole_catalogue(own)
     assert of_the_application(after, layout) == before
     assert not [name for name in after["relations"] if name.startswith("public.engine_")]

@@ -1,4 +1,4 @@
-"""An adoption while the application works: nobody waits long, and nobody fails but the adoption."""
+"""An adoption while the application works: only the adoption may fail, and nobody waits long."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ import pytest
 from aria_db import errors
 from aria_db.database import Database
 from tests.adoption.application import Application
-from tests.adoption.deployed import LACKING, OLDER_DESIGN, STANDARD, Layout
+from tests.adoption.deployed import LACKING, OLDER_SHAPE, STANDARD, Layout
 from tests.adoption.support import adopt, whole_catalogue
 from tests.conftest import Connect
 from tests.migrations.support import one
 from tests.support import wait_until_blocked
 
-# What the adoption may wait in all, and so what it may make others wait. A statement of the
-# application that waits longer fails in these tests.
+# How long the adoption may wait in all, and so make others wait. A statement of the application
+# that waits longer fails in these tests.
 ITS_TIMEOUT = "5s"
 
-# The adoption is to give up before anybody is found to be in a deadlock with it; where it does
-# not, the test fails soon.
+# The adoption must give up before PostgreSQL finds a deadlock with it; where it does not, the
+# test fails soon.
 SETTINGS = f"-c lock_timeout={ITS_TIMEOUT} -c deadlock_timeout=200ms"
 
 
@@ -64,7 +64,7 @@ class Writer:
 def writing(
     application: Application, connect: Connect, threads: ThreadPoolExecutor
 ) -> Iterator[list[Writer]]:
-    """Let 4 connections of the application work; in the end, none of them may have failed."""
+    """Let 4 connections of the application work; fail if one of them has failed."""
     stop = threading.Event()
     writers = [Writer(application, connect(options=SETTINGS), stop) for _ in range(4)]
     working = [threads.submit(writer.work) for writer in writers]
@@ -79,12 +79,12 @@ def writing(
 
 
 def wait_for_rounds(writers: list[Writer], working: list[Future[None]], rounds: int = 4) -> None:
-    """Return when each has done some more rounds, or one has failed."""
+    """Return when each writer has done some more rounds, or one has failed."""
     wanted = [writer.rounds + rounds for writer in writers]
     pause = threading.Event()
     while any(writer.rounds < enough for writer, enough in zip(writers, wanted, strict=True)):
         if any(work.done() for work in working):
-            return  # its result tells why
+            return  # the caller asks for its result
         pause.wait(0.01)
 
 
@@ -101,7 +101,7 @@ def adopt_in_the_end(database: Database) -> int:
 
 @pytest.mark.parametrize(
     "layout",
-    [STANDARD, LACKING, OLDER_DESIGN],
+    [STANDARD, LACKING, OLDER_SHAPE],
     ids=["lay views", "alter an archive", "replace the archives"],
     indirect=True,
 )
@@ -115,7 +115,7 @@ def test_a_database_is_adopted_while_four_connections_write_and_none_of_them_fai
 ) -> None:
     with writing(application, connect, threads) as writers:
         adopt_in_the_end(database)
-        # And once more: what is there already must not disturb either.
+        # Once more: an adoption that has nothing to do must not disturb either.
         adopt_in_the_end(database)
 
     pruned = sum(writer.pruned for writer in writers)
@@ -130,7 +130,7 @@ def test_a_database_is_adopted_while_four_connections_write_and_none_of_them_fai
 
 @pytest.mark.parametrize(
     "layout",
-    [LACKING, OLDER_DESIGN],
+    [LACKING, OLDER_SHAPE],
     ids=["alter an archive", "replace the archives"],
     indirect=True,
 )
@@ -156,7 +156,7 @@ def test_behind_a_long_transaction_an_adoption_gives_up_in_time_and_others_go_on
     adopt(database)
 
 
-def test_a_long_transaction_does_not_hinder_an_adoption_that_lays_views_alone(
+def test_an_adoption_that_only_lays_views_does_not_wait_for_a_long_transaction(
     database: Database, connect: Connect, layout: Layout
 ) -> None:
     with connect(autocommit=False) as long_transaction:
@@ -165,14 +165,14 @@ def test_a_long_transaction_does_not_hinder_an_adoption_that_lays_views_alone(
         adopt(database)
 
 
-def test_a_migration_of_the_application_makes_an_adoption_wait_and_is_seen_by_it(
+def test_an_adoption_waits_for_a_migration_of_the_application_and_sees_its_column(
     database: Database,
     connect: Connect,
     connection: psycopg.Connection,
     threads: ThreadPoolExecutor,
     layout: Layout,
 ) -> None:
-    """It alters its tables in a transaction that is still open when the adoption begins."""
+    """The migration is still open when the adoption begins."""
     with connect(autocommit=False) as migration:
         migration.execute(f"ALTER TABLE {layout.tables.messages} ADD COLUMN mood text")
         adopting = threads.submit(adopt, database)
@@ -185,7 +185,7 @@ def test_a_migration_of_the_application_makes_an_adoption_wait_and_is_seen_by_it
 
 
 def backend_waiting_for(observer: psycopg.Connection, holder: psycopg.Connection) -> int:
-    """Return the backend that waits for this one, when there is one."""
+    """Wait until a backend waits for this one; return its pid."""
     pause = threading.Event()
     for _ in range(1000):
         waiting = one(
@@ -196,20 +196,20 @@ def backend_waiting_for(observer: psycopg.Connection, holder: psycopg.Connection
         if isinstance(waiting, int):
             return waiting
         pause.wait(0.01)
-    raise AssertionError("nobody waits")
+    raise AssertionError("no backend waits")
 
 
 def writes(table: str) -> Callable[[psycopg.Connection], object]:
-    """Return what takes a table's lock for writing."""
+    """Return a function that locks a table for writing."""
     return lambda connection: connection.execute(f"DELETE FROM {table} WHERE id IS NULL")
 
 
-# The moves and the old prune take the tables in an order of theirs; other transactions, in any.
-# What may wait for an adoption are the archives, here 2 and 3.
+# The moves and the application's prune take the tables in their own order; other transactions in
+# any order. Only the archives, here 2 and 3, make anyone wait for an adoption.
 ORDERS = [order for order in permutations(range(4), 2) if max(order) > 1 and sum(order) != 3]
 
 
-@pytest.mark.parametrize("layout", [LACKING, OLDER_DESIGN], ids=["A", "B"], indirect=True)
+@pytest.mark.parametrize("layout", [LACKING, OLDER_SHAPE], ids=["A", "B"], indirect=True)
 @pytest.mark.parametrize(
     "order", ORDERS, ids=[f"{first} then {second}" for first, second in ORDERS]
 )

@@ -13,6 +13,7 @@ from aria_db.database import Database
 from aria_db.embedded import program
 from tests.cli import support
 from tests.cli.support import UNKNOWN, Cli, document, lines, refusal
+from tests.migrations.support import catalogue
 from tests.support import new_session
 
 NEWEST = ScriptDirectory.from_config(migrate.config()).get_current_head()
@@ -52,7 +53,8 @@ def test_the_variables_of_libpq_alone_name_a_database(
 
 def revision(current: str, **flags: bool) -> dict[str, object]:
     """Return what ``current --json`` says of a database at a revision."""
-    return {"current": current, "newest": NEWEST, "is_newest": False, "is_ahead": False} | flags
+    states = dict.fromkeys(("is_newest", "is_ahead", "is_unreleased"), False)
+    return {"current": current, "newest": NEWEST} | states | flags
 
 
 def test_an_empty_database_is_upgraded_and_again_to_no_effect(empty_database: Database) -> None:
@@ -69,7 +71,7 @@ def test_an_empty_database_is_upgraded_and_again_to_no_effect(empty_database: Da
     assert after == revision(NEWEST, is_newest=True)
 
 
-def test_a_database_that_a_later_release_upgraded_is_told_and_left_alone(
+def test_a_database_that_a_later_release_upgraded_is_reported_and_left_alone(
     cli: Cli, connection: psycopg.Connection
 ) -> None:
     connection.execute("UPDATE aria_db_version SET version_num = 'later'")
@@ -80,17 +82,63 @@ def test_a_database_that_a_later_release_upgraded_is_told_and_left_alone(
     assert "'later'" in refusal(cli("upgrade"))[0]
 
 
+# 0001 is also how the revision 0001_chat_tables of this version begins.
+@pytest.mark.parametrize(
+    ("number", "commands"),
+    [
+        ("0001", [["upgrade"]]),
+        ("0007", [["upgrade"], ["upgrade", "--beside"], ["adopt"], ["adopt", "--dry-run"]]),
+    ],
+)
+def test_a_database_of_an_unreleased_version_is_refused_with_what_to_do(
+    cli: Cli, connection: psycopg.Connection, number: str, commands: list[list[str]]
+) -> None:
+    connection.execute("UPDATE aria_db_version SET version_num = %s", [number])
+    before = catalogue(connection)
+
+    told = [refusal(cli(*command)) for command in commands]
+    status = lines(cli("current"))
+
+    assert {len(each) for each in told} == {1}
+    for (error,) in told:
+        assert f"revision {number} of an unreleased version" in error
+        assert "Nothing was changed." in error
+        assert "downgrade to base" in error
+    assert status == [
+        f"the database is at revision {number} of an unreleased version of aria-db, "
+        "which this version cannot upgrade"
+    ]
+    assert document(cli("current", "--json")) == revision(number, is_unreleased=True)
+    assert connection.execute("SELECT version_num FROM aria_db_version").fetchall() == [(number,)]
+    assert catalogue(connection) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--deep",)], ids=repr)
+def test_a_check_of_a_database_of_an_unreleased_version_fails_and_says_so(
+    cli: Cli, connection: psycopg.Connection, options: tuple[str, ...]
+) -> None:
+    """Also where the health of that version is of another shape."""
+    connection.execute("UPDATE aria_db_version SET version_num = '0007'")
+    connection.execute("DROP VIEW engine_archive_health")
+
+    (error,) = refusal(cli("check", *options))
+
+    assert "revision 0007 of an unreleased version" in error
+    assert "downgrade to base" in error
+
+
 def test_upgrade_stops_at_a_revision(empty_database: Database) -> None:
     variables = {"DATABASE_URL": empty_database.libpq_url()}
 
-    stopped = lines(support.run("upgrade", "--revision", "0001", **variables))
+    stopped = lines(support.run("upgrade", "--revision", "0001_chat_tables", **variables))
     current = document(support.run("current", "--json", **variables))
     unknown = refusal(support.run("upgrade", "--revision", "nonsense", **variables))
 
     assert stopped == [
-        f"Upgraded from nothing: the database is at revision 0001; the newest is {NEWEST}"
+        "Upgraded from nothing: the database is at revision 0001_chat_tables;"
+        f" the newest is {NEWEST}"
     ]
-    assert current == revision("0001", is_newest=False)
+    assert current == revision("0001_chat_tables", is_newest=False)
     assert "nonsense" in unknown[0]
 
 
@@ -126,7 +174,9 @@ def with_sample(words: list[str], sample_file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("words", [READS, WRITES, ["upgrade"]], ids=repr)
-def test_a_database_that_is_down_is_told_in_a_line(words: list[str], sample_file: Path) -> None:
+def test_a_database_that_is_down_is_reported_in_one_line(
+    words: list[str], sample_file: Path
+) -> None:
     command = with_sample(words, sample_file)
 
     told = refusal(support.run(*command, DATABASE_URL="postgresql://127.0.0.1:1/nowhere"))
@@ -136,7 +186,7 @@ def test_a_database_that_is_down_is_told_in_a_line(words: list[str], sample_file
 
 
 @pytest.mark.parametrize("words", [READS, CALLS, WRITES], ids=repr)
-def test_a_database_that_is_not_upgraded_is_told_in_a_line(
+def test_a_database_that_is_not_upgraded_is_reported_in_one_line(
     empty_database: Database, words: list[str], sample_file: Path
 ) -> None:
     command = with_sample(words, sample_file)
@@ -150,7 +200,7 @@ def test_a_database_that_is_not_upgraded_is_told_in_a_line(
 @pytest.mark.parametrize(
     "words", [READS, CALLS, WRITES, ["upgrade", "--schema", "elsewhere"]], ids=repr
 )
-def test_a_role_without_privileges_is_told_in_a_line(
+def test_a_role_without_privileges_is_reported_in_one_line(
     cli_of_stranger: Cli, words: list[str], sample_file: Path
 ) -> None:
     told = refusal(cli_of_stranger(*with_sample(words, sample_file)))
@@ -165,7 +215,7 @@ def test_an_upgrade_that_waits_too_long_for_a_lock_gives_up_and_says_so(
     url = empty_database.libpq_url()
     engine = empty_database.engine()
     with engine.connect() as connection:
-        migrate.upgrade(connection, revision="0001")
+        migrate.upgrade(connection, revision="0001_chat_tables")
     engine.dispose()
     with psycopg.connect(url) as traffic:
         traffic.execute("LOCK TABLE engine_chat_sessions")

@@ -162,7 +162,7 @@ def test_psql_holds_the_embedded_server_until_it_ends(data: Path) -> None:
     assert servers(data) == []
 
 
-def test_an_embedded_database_that_cannot_run_is_told_in_a_line(tmp_path: Path) -> None:
+def test_an_embedded_database_that_cannot_run_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
 
     outcome = support.run("list", ARIA_DB_DATA=str(tmp_path))

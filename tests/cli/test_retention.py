@@ -119,6 +119,53 @@ def test_a_prune_prints_a_line_per_batch_and_what_it_did(
     assert how_many(connection, young, LIVE) == 1
 
 
+@pytest.fixture
+def immovable(connection: psycopg.Connection) -> list[UUID]:
+    """Two due sessions that tables of the application refer to, so that no prune may move them."""
+    session_ids = aged(connection, 40, 2)
+    connection.execute("CREATE TABLE favourite (session_id uuid REFERENCES engine_chat_sessions)")
+    connection.execute("INSERT INTO favourite SELECT unnest(%s::uuid[])", [session_ids])
+    return session_ids
+
+
+def test_a_prune_says_how_many_sessions_it_had_to_leave_behind_and_where_to_look(
+    cli: Cli, connection: psycopg.Connection, immovable: list[UUID]
+) -> None:
+    due = aged(connection, 40, 2)
+
+    first = lines(cli("prune", "--batch-size", 3))
+    counted = document(cli("prune", "--json"))
+    connection.execute("DELETE FROM favourite WHERE session_id = %s", immovable[:1])
+    second = lines(cli("prune"))
+    connection.execute("DROP TABLE favourite")
+    last = lines(cli("prune"))
+
+    assert first[-1].startswith("Archived 2 sessions with 6 messages in ")
+    assert first[-1].endswith(": nothing left; 2 sessions left behind, see engine_archive_left")
+    assert how_many(connection, due, ARCHIVED) == 2
+    assert (counted["sessions"], counted["left_behind"]) == (0, 2)
+    assert counted["stop_reason"] == "nothing left"
+    assert second[-1] == (
+        "Archived 1 session with 3 messages in 1 batch: nothing left;"
+        " 1 session left behind, see engine_archive_left"
+    )
+    assert last[-1] == "Archived 1 session with 3 messages in 1 batch: nothing left"
+
+
+def test_what_a_prune_had_to_leave_is_in_the_table_that_it_names(
+    cli: Cli, connection: psycopg.Connection, immovable: list[UUID]
+) -> None:
+    cli("prune")
+
+    left = connection.execute(
+        "SELECT session_id, run_id, sqlstate, message FROM engine_archive_left"
+    ).fetchall()
+    (run,) = runs(connection)
+    assert {row[0] for row in left} == set(immovable)
+    assert {row[1:3] for row in left} == {(run["id"], "23503")}
+    assert all("favourite" in row[3] for row in left)
+
+
 @pytest.mark.parametrize(
     ("options", "sessions", "stop_reason"),
     [
@@ -177,7 +224,8 @@ def test_a_signal_in_the_middle_of_a_batch_lets_it_end(
     with start("prune", "--json", "--batch-size", 2, "--sleep", "500ms") as process:
         with run_log_locked_after_a_batch(database, connection):
             process.send_signal(signal.SIGINT)
-            assert b"once more ends at once" in process.stderr.readline()
+            told = process.stderr.readline()
+            assert told == b"Finishing the current batch; press Ctrl-C again to stop now\n"
             assert how_many(connection, due, ARCHIVED) == 2
         done = finish(process)
 
@@ -263,7 +311,7 @@ def test_a_killed_prune_is_listed_as_such_and_the_next_one_goes_on(
     assert document(cli("prune", "--json"))["sessions"] == 3
     first, second = document(cli("runs", "--json"))["runs"]
 
-    assert any(line.startswith("RED  last run prune: killed") for line in lines(checked, 1))
+    assert any(line.startswith("RED  last_run prune: killed") for line in lines(checked, 1))
     assert (first["state"], first["sessions"]) == ("finished", 3)
     assert (second["state"], second["sessions"], second["finished_at"]) == ("killed", 2, None)
     assert how_many(connection, due, ARCHIVED) == 5
@@ -328,6 +376,24 @@ def test_a_prune_on_a_terminal_shows_how_far_it_is(
     assert "Archived 4 sessions with 12 messages in 4 batches: nothing left\r\n" in printed
 
 
+def test_runs_are_listed_with_who_started_them_and_the_role(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    connection.execute("SELECT begin_archive_run('restore', '{}', 'alice')")
+    cli("prune")
+
+    pruned, restored = document(cli("runs", "--json"))["runs"]
+    printed = [line.split("\t")[1:3] for line in lines(cli("runs"))]
+
+    user = connection.info.user
+    assert (restored["kind"], restored["started_by"], restored["role"]) == (
+        *("restore", "alice"),
+        user,
+    )
+    assert (pruned["kind"], pruned["started_by"], pruned["role"]) == ("prune", user, user)
+    assert printed == [["prune", "finished"], ["restore", "running"]]
+
+
 def test_an_unknown_type_is_refused(cli: Cli, connection: psycopg.Connection) -> None:
     for command in (["prune"], ["prune", "--dry-run"], ["purge", "--yes"]):
         assert "no-such-type" in refusal(cli(*command, "--json", "--type", "no-such-type"))[0]
@@ -373,7 +439,7 @@ def test_a_purge_in_a_pipe_needs_yes() -> None:
     outcome = support.run("purge", stdin="y\n", DATABASE_URL=NOBODY_HOME)
 
     assert (outcome.returncode, outcome.stdout) == (2, "")
-    assert "--yes" in outcome.stderr
+    assert "not a terminal: pass --yes to confirm" in outcome.stderr.replace("\n", " ")
 
 
 # Policies and holds
@@ -428,6 +494,58 @@ def test_a_hold_on_nothing_is_refused(cli: Cli, connection: psycopg.Connection) 
 # The check
 
 
+def figures_of(outcome: support.Outcome, status: int = 0) -> dict[tuple[str, str], dict]:
+    """Return the figures of ``check --json`` by name and subject."""
+    figures = document(outcome, status)["figures"]
+    by_name = {(figure.pop("figure"), figure.pop("subject")): figure for figure in figures}
+    assert len(by_name) == len(figures)
+    return by_name
+
+
+def test_check_prints_a_remedy_only_where_there_is_something_to_do(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    well = cli("check"), figures_of(cli("check", "--json"))
+    new_session(connection, status="archived")
+    told = cli("check"), figures_of(cli("check", "--json"))
+
+    assert all(line.startswith("ok ") for line in lines(well[0])[1:])
+    assert {figure["remedy"] for figure in well[1].values()} == {None}
+    printed = lines(told[0])
+    soft_deleted = printed.index("ok   soft_deleted engine_chat_sessions: 1 sessions")
+    remedy = "Run `aria-db prune`: it archives them, whatever their age."
+    assert [line for line in printed if line.startswith("  ")] == [f"     {remedy}"]
+    assert printed[soft_deleted + 1] == f"     {remedy}"
+    assert told[1]["soft_deleted", "engine_chat_sessions"] == {
+        "value": 1,
+        "unit": "sessions",
+        "is_ok": True,
+        "reading": "1 sessions",
+        "remedy": remedy,
+    }
+
+
+def test_check_gives_programs_identifiers_and_numbers(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    empty = figures_of(cli("check", "--json"))
+    archived(connection, 1)
+    cli("prune")
+
+    figures = figures_of(cli("check", "--json"))
+
+    assert all(re.fullmatch("[a-z_]+", name) for name, _ in figures)
+    assert empty["oldest_archived", "engine_chat_session_archive"]["value"] is None
+    in_archive = figures["oldest_archived", "engine_chat_session_archive"]
+    assert 0 <= in_archive["value"] - 10 * 24 * 3600 < 300
+    assert in_archive["unit"] == "seconds"
+    assert figures["size", "engine_chat_messages"]["unit"] == "bytes"
+    assert figures["size", "engine_chat_messages"]["value"] >= 8192
+    assert figures["held", "engine_session_hold"]["value"] == 0
+    assert figures["last_run", "prune"]["unit"] == "seconds"
+    assert all(isinstance(figure["value"], int) for figure in figures.values())
+
+
 def test_check_exits_with_1_while_something_needs_attention(
     cli: Cli, connection: psycopg.Connection
 ) -> None:
@@ -441,7 +559,7 @@ def test_check_exits_with_1_while_something_needs_attention(
     assert well[0].startswith("0 of ")
     assert red[1:3] == [
         "RED  backlog *: 1 sessions are due",
-        "     Run `aria-db prune`, and see to it that it is scheduled.",
+        "     Run `aria-db prune`, and check that it is scheduled.",
     ]
     assert all(line.startswith("ok ") for line in red[3:])
     assert [figure["is_ok"] for figure in figures["figures"]].index(True) == 1

@@ -1,6 +1,8 @@
 """list, show, archive and restore."""
 
 import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -93,13 +95,57 @@ def test_restore_brings_sessions_back(cli: Cli, connection: psycopg.Connection) 
     restored = lines(cli("restore", *session_ids))
     again = document(cli("restore", "--json", session_ids[0]))
 
-    assert restored == [
+    assert [line.partition(";")[0] for line in restored] == [
         f"{session_ids[0]}  restored, 2 messages",
         f"{session_ids[1]}  restored, 0 messages",
     ]
     (session,) = again["sessions"]
     assert (session["newly_restored"], session["restored_at"]) == (False, None)
     assert places(connection, session_ids[0]) == (1, 2, 0, 0)
+
+
+def due_from(connection: psycopg.Connection, session_id: UUID) -> datetime:
+    """Return when the policy of a live session makes it due for the prune."""
+    ((moment,),) = connection.execute(
+        "SELECT due_from FROM engine_archive_candidate WHERE id = %s", [session_id]
+    )
+    return moment.astimezone(UTC)
+
+
+def test_restore_says_from_when_the_prune_may_archive_the_session_again(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    """A month from the restore, however old it is: until then the prune leaves it alone."""
+    old = new_session(connection, updated_at=datetime(2020, 1, 1, tzinfo=UTC))
+    cli("archive", old)
+
+    (restored,) = lines(cli("restore", old))
+    due = due_from(connection, old)
+    (again,) = lines(cli("restore", old))
+    (session,) = document(cli("restore", "--json", old))["sessions"]
+    pruned = document(cli("prune", "--json"))
+
+    assert timedelta(days=29) < due - datetime.now(UTC) < timedelta(days=31)
+    moment = f"{due:%Y-%m-%d %H:%M} UTC"
+    assert restored == f"{old}  restored, 3 messages; due for the prune again from {moment}"
+    assert again == f"{old}  live already, 3 messages; due for the prune from {moment}"
+    assert session["due_from"] == due.isoformat()
+    assert pruned["sessions"] == 0
+    assert places(connection, old) == (1, 3, 0, 0)
+
+
+def test_restore_says_nothing_of_the_prune_where_no_policy_makes_the_session_due(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    session_id = new_session(connection)
+    cli("archive", session_id)
+    cli("policy", "set", "default", "--archive-after", "never")
+
+    (restored,) = lines(cli("restore", session_id))
+    (session,) = document(cli("restore", "--json", session_id))["sessions"]
+
+    assert restored == f"{session_id}  restored, 3 messages"
+    assert session["due_from"] is None
 
 
 def test_list_shows_live_sessions_and_the_archive_apart(

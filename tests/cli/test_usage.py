@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
 import aria_db
@@ -11,9 +12,9 @@ from tests.cli import support
 from tests.cli.support import SCRIPT
 
 COMMANDS = [
-    *("upgrade", "current", "psql", "import", "serve"),
+    *("upgrade", "adopt", "current", "psql", "import", "serve"),
     *("demo", "list", "show", "archive", "restore"),
-    *("prune", "purge", "policy", "hold", "release", "runs", "check", "grant"),
+    *("prune", "purge", "policy", "hold", "release", "runs", "check", "conflicts", "grant"),
 ]
 NOWHERE = "postgresql://127.0.0.1:1/nowhere"
 
@@ -91,6 +92,24 @@ def test_without_the_extra_a_deploy_can_upgrade(empty_database: Database) -> Non
     assert upgraded.returncode == 0, upgraded.stderr
     assert upgraded.stdout == current.stdout
     assert "is at revision" in current.stdout
+
+
+@pytest.mark.parametrize("command", ["upgrade", "adopt"])
+def test_without_the_extra_a_database_of_an_unreleased_version_is_refused_in_a_line(
+    database: Database, connection: psycopg.Connection, command: str
+) -> None:
+    connection.execute("UPDATE aria_db_version SET version_num = '0007'")
+    url = database.libpq_url()
+
+    refused = run_in_python(WITHOUT_THE_EXTRA, command, "--database-url", url)
+    current = run_in_python(WITHOUT_THE_EXTRA, "current", "--database-url", url)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    (error,) = refused.stderr.splitlines()
+    assert error.startswith("Error: the database is at revision 0007 of an unreleased version")
+    assert "downgrade to base" in error
+    assert (current.returncode, current.stderr) == (0, "")
+    assert "revision 0007 of an unreleased version" in current.stdout
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from tests.support import new_session
 
 
 def conflict(
-    connection: psycopg.Connection, *, only_live: int = 2, equal: int = 2, only_archived: int = 2
+    connection: psycopg.Connection, *, only_live: int = 2, equal: int = 2, only_archive: int = 2
 ) -> UUID:
     """Insert a session whose messages are in one place or in both; its row is equal in both."""
-    session_id = new_session(connection, equal + only_archived)
+    session_id = new_session(connection, equal + only_archive)
     copy_to_archive(connection, session_id)
     connection.execute(
         """
@@ -23,7 +23,7 @@ def conflict(
             ORDER BY created_at DESC LIMIT %s
         )
         """,
-        (session_id, only_archived),
+        (session_id, only_archive),
     )
     for number in range(only_live):
         insert_message(connection, session_id, f"only live {number}")
@@ -47,13 +47,14 @@ def resolve(
     connection: psycopg.Connection,
     session_id: UUID | None,
     destination: str | None,
-    session_row: str | None = None,
+    keep: str | None = None,
+    actor: str | None = None,
 ) -> Any:
     """Call ``resolve_session_conflict``; return its row, with names, or None."""
     cursor = connection.cursor(row_factory=namedtuple_row)
     return cursor.execute(
-        "SELECT * FROM resolve_session_conflict(%s, %s, %s)",
-        (session_id, destination, session_row),
+        "SELECT * FROM resolve_session_conflict(%s, %s, %s, %s)",
+        (session_id, destination, keep, actor),
     ).fetchone()
 
 
@@ -74,6 +75,12 @@ def resolutions(connection: psycopg.Connection) -> list:
     """Read the log, the oldest first."""
     cursor = connection.cursor(row_factory=namedtuple_row)
     return cursor.execute("SELECT * FROM engine_conflict_resolution ORDER BY id").fetchall()
+
+
+def events(connection: psycopg.Connection) -> list:
+    """Read the journal, the oldest first."""
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    return cursor.execute("SELECT * FROM engine_archive_event ORDER BY id").fetchall()
 
 
 def one(connection: psycopg.Connection, query: str, *values: object) -> Any:

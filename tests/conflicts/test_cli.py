@@ -1,5 +1,6 @@
 """aria-db conflicts, conflicts show and conflicts resolve, as processes."""
 
+from datetime import UTC
 from functools import partial
 
 import psycopg
@@ -35,13 +36,23 @@ def test_conflicts_are_listed_in_lines_and_as_json(
     assert cells[0] == str(session_id)
     assert cells[2:] == ["equal", "4", "4", "2", "0", "a session"]
     (found,) = listed["conflicts"]
-    assert (found["session_id"], found["messages_equal"]) == (str(session_id), 2)
+    archived_at = one(connection, f"SELECT archived_at FROM {ARCHIVE[0]}")
+    assert found == {
+        "session_id": str(session_id),
+        "title": "a session",
+        "archived_at": archived_at.astimezone(UTC).isoformat(),
+        "session_rows": "equal",
+        "messages_live": 4,
+        "messages_archive": 4,
+        "messages_equal": 2,
+        "messages_different": 0,
+    }
 
 
-def test_show_tells_each_difference_with_both_values(
+def test_show_prints_each_difference_with_both_values(
     cli: Cli, connection: psycopg.Connection
 ) -> None:
-    session_id = conflict(connection, only_live=1, only_archived=0)
+    session_id = conflict(connection, only_live=1, only_archive=0)
     change(connection, LIVE[0], "title = E'two\\nlines \\x1b[31m', model = 'm'", session_id)
     message = one(connection, f"SELECT id FROM {LIVE[1]} WHERE content = 'only live 0'")
 
@@ -50,14 +61,21 @@ def test_show_tells_each_difference_with_both_values(
 
     assert printed[:3] == [
         "session, title: different",
-        "  live      two lines \N{REPLACEMENT CHARACTER}[31m",
-        "  archived  a session",
+        "  live     two lines \N{REPLACEMENT CHARACTER}[31m",
+        "  archive  a session",
     ]
-    assert "  archived  NULL" in printed
+    assert "  archive  NULL" in printed
     assert [line for line in printed if line.startswith("message")] == [
         f"message {message}: only live"
     ]
     assert shown["session_id"] == str(session_id)
+    assert shown["differences"][1] == {
+        "message_id": None,
+        "difference": "different",
+        "column_name": "model",
+        "live_value": "m",
+        "archive_value": None,
+    }
     assert [difference["column_name"] for difference in shown["differences"]] == [
         *("title", "model", None)
     ]
@@ -66,7 +84,7 @@ def test_show_tells_each_difference_with_both_values(
 def test_show_says_so_where_both_places_hold_the_same(
     cli: Cli, connection: psycopg.Connection
 ) -> None:
-    session_id = conflict(connection, only_live=0, only_archived=0)
+    session_id = conflict(connection, only_live=0, only_archive=0)
 
     assert lines(cli("conflicts", "show", session_id)) == ["Both places hold the same"]
 
@@ -100,7 +118,7 @@ def test_resolve_shows_what_differs_and_merges_and_may_be_repeated(
 
     assert done == f"{session_id}  is now {where}, 6 messages"
     assert sum(line.endswith(": only live") for line in shown) == 2
-    assert sum(line.endswith(": only archived") for line in shown) == 2
+    assert sum(line.endswith(": only archive") for line in shown) == 2
     assert again == [f"{session_id}  was already {where}, 6 messages"]
     assert places(connection, session_id) == expected
 
@@ -108,7 +126,7 @@ def test_resolve_shows_what_differs_and_merges_and_may_be_repeated(
 def test_resolve_asks_which_row_to_keep_where_they_differ(
     cli: Cli, connection: psycopg.Connection
 ) -> None:
-    session_id = conflict(connection, only_live=0, only_archived=0)
+    session_id = conflict(connection, only_live=0, only_archive=0)
     change(connection, LIVE[0], "title = 'new'", session_id)
     resolve = partial(cli, "conflicts", "resolve", session_id, "--into", "live")
 
@@ -120,7 +138,7 @@ def test_resolve_asks_which_row_to_keep_where_they_differ(
     refusal(resolve("--json"))
     assert places(connection, session_id) == (1, 2, 1, 2)
 
-    resolved = document(resolve("--keep", "archived", "--json"))
+    resolved = document(resolve("--keep", "archive", "--json"))
     assert resolved["resolved"] == {
         "id": str(session_id),
         "place": "live",
@@ -162,6 +180,7 @@ def test_resolve_of_a_session_that_is_unknown_or_in_the_other_place_fails(
         ("resolve", UNKNOWN),
         ("resolve", UNKNOWN, "--into", "nowhere"),
         ("resolve", UNKNOWN, "--into", "live", "--keep", "both"),
+        ("resolve", UNKNOWN, "--into", "live", "--keep", "archived"),
         ("resolve", "no-uuid", "--into", "live"),
         ("show",),
         ("frobnicate",),
@@ -170,7 +189,7 @@ def test_resolve_of_a_session_that_is_unknown_or_in_the_other_place_fails(
         ("--schema", "elsewhere", "resolve", UNKNOWN, "--into", "live"),
     ],
 )
-def test_wrong_usage_is_told_with_status_2(cli: Cli, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_is_reported_with_status_2(cli: Cli, arguments: tuple[str, ...]) -> None:
     outcome = cli("conflicts", *arguments)
 
     assert outcome.returncode == 2

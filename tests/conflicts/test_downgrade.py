@@ -1,23 +1,31 @@
-"""Revision 0004 goes as it came, and takes no row of the log with it."""
+"""A downgrade of the archive, where sessions are in both places or were merged."""
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
 from aria_db.database import Database
-from tests.conflicts.support import conflict, conflicts, one, resolve
+from tests.conflicts.support import change, conflict, conflicts, one, resolutions, resolve
 from tests.migrations.support import catalogue, downgrade, psql, script, upgrade
+from tests.sql.rows import LIVE, all_tables
+from tests.verification.support import grant
+
+CHAT_TABLES = "0001_chat_tables"
 
 
-def test_a_downgrade_that_would_drop_the_log_refuses_and_drops_nothing(
+def test_a_downgrade_refuses_while_a_row_that_was_dropped_is_nowhere_else(
     database: Database, connection: psycopg.Connection
 ) -> None:
-    resolve(connection, conflict(connection), "live")
-    before = catalogue(connection)
+    """Every other table of aria-db's own is empty: only the dropped row is in the way."""
+    session_id = conflict(connection)
+    change(connection, LIVE[0], "title = 'new'", session_id)
+    resolve(connection, session_id, "live", keep="archive")
+    connection.execute("DELETE FROM engine_archive_event")
+    before = catalogue(connection), all_tables(connection), resolutions(connection)
 
     with pytest.raises(sa.exc.OperationalError) as refusal:
-        downgrade(database, "0003")
-    done = psql(database, script("downgrade", "head:0003"))
+        downgrade(database, CHAT_TABLES)
+    done = psql(database, script("downgrade", f"head:{CHAT_TABLES}"))
 
     error = refusal.value.orig
     assert isinstance(error, psycopg.errors.ObjectNotInPrerequisiteState)
@@ -26,21 +34,22 @@ def test_a_downgrade_that_would_drop_the_log_refuses_and_drops_nothing(
     assert error.diag.message_hint
     assert done.returncode != 0
     assert "engine_conflict_resolution" in done.stderr
-    assert catalogue(connection) == before
+    assert (catalogue(connection), all_tables(connection), resolutions(connection)) == before
+    assert before[2][0].dropped_row["title"] == "new"
 
 
-def test_down_and_up_again_leaves_conflicts_and_grants_on_the_health_as_they_were(
+def test_down_and_up_again_leaves_a_session_in_both_places_and_the_same_grant_gives_the_same(
     database: Database, connection: psycopg.Connection, role: str
 ) -> None:
     session_id = conflict(connection)
-    connection.execute(f"GRANT SELECT ON engine_archive_health TO {role}")
-    before = catalogue(connection)
-    remedy = "SELECT remedy FROM engine_archive_health WHERE figure = 'conflicts'"
+    grant(connection, role, "operator")
+    before = catalogue(connection), all_tables(connection), conflicts(connection)
 
-    downgrade(database, "0003")
-    assert "aria-db conflicts" not in one(connection, remedy)
+    downgrade(database, CHAT_TABLES)
+    assert one(connection, "SELECT to_regclass('engine_session_conflict') IS NULL")
+    assert all_tables(connection) == before[1]
     upgrade(database)
+    grant(connection, role, "operator")
 
-    assert "aria-db conflicts" in one(connection, remedy)
-    assert catalogue(connection) == before
+    assert (catalogue(connection), all_tables(connection), conflicts(connection)) == before
     assert conflicts(connection).keys() == {session_id}

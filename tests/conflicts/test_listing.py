@@ -23,7 +23,7 @@ LOOK_ALIKE = [
 def test_a_session_in_both_places_is_listed_with_how_much_of_it_is_equal(
     connection: psycopg.Connection,
 ) -> None:
-    session_id = conflict(connection, only_live=1, equal=4, only_archived=2)
+    session_id = conflict(connection, only_live=1, equal=4, only_archive=2)
     connection.execute(
         "UPDATE engine_chat_messages SET content = 'another'"
         " WHERE id = (SELECT id FROM engine_chat_message_archive ORDER BY created_at LIMIT 1)"
@@ -41,8 +41,8 @@ def test_a_session_in_both_places_is_listed_with_how_much_of_it_is_equal(
 def test_the_figures_of_one_session_do_not_mix_with_those_of_another(
     connection: psycopg.Connection,
 ) -> None:
-    few = conflict(connection, only_live=0, equal=1, only_archived=0)
-    many = conflict(connection, only_live=3, equal=4, only_archived=5)
+    few = conflict(connection, only_live=0, equal=1, only_archive=0)
+    many = conflict(connection, only_live=3, equal=4, only_archive=5)
     change(connection, LIVE[0], "title = 'another'", few)
 
     found = conflicts(connection)
@@ -61,12 +61,12 @@ def test_archived_messages_alone_make_a_conflict_without_archived_at(
 
     row = conflicts(connection)[session_id]
 
-    assert (row.archived_at, row.session_row) == (None, "only live")
+    assert (row.archived_at, row.session_rows) == (None, "only live")
     assert differences(connection, session_id)[0][:3] == (None, "only live", None)
 
 
 @pytest.mark.parametrize(
-    ("column", "in_archive", "in_live", "live_value", "archived_value"), LOOK_ALIKE
+    ("column", "in_archive", "in_live", "live_value", "archive_value"), LOOK_ALIKE
 )
 def test_rows_that_only_look_alike_are_different_and_the_column_is_named(
     connection: psycopg.Connection,
@@ -74,24 +74,24 @@ def test_rows_that_only_look_alike_are_different_and_the_column_is_named(
     in_archive: str,
     in_live: str,
     live_value: str | None,
-    archived_value: str | None,
+    archive_value: str | None,
 ) -> None:
-    session_id = conflict(connection, only_live=0, only_archived=0)
+    session_id = conflict(connection, only_live=0, only_archive=0)
     change(connection, ARCHIVE[0], f"{column} = {in_archive}", session_id)
     change(connection, LIVE[0], f"{column} = {in_live}", session_id)
 
-    assert conflicts(connection)[session_id].session_row == "different"
+    assert conflicts(connection)[session_id].session_rows == "different"
     assert differences(connection, session_id) == [
-        (None, "different", column, live_value, archived_value)
+        (None, "different", column, live_value, archive_value)
     ]
     change(connection, LIVE[0], f"{column} = {in_archive}", session_id)
-    assert conflicts(connection)[session_id].session_row == "equal"
+    assert conflicts(connection)[session_id].session_rows == "equal"
     assert differences(connection, session_id) == []
 
 
 @BOTH_LAYOUTS
 def test_differences_come_in_order_the_sessions_row_first(connection: psycopg.Connection) -> None:
-    session_id = conflict(connection, only_live=1, equal=2, only_archived=1)
+    session_id = conflict(connection, only_live=1, equal=2, only_archive=1)
     ids = [
         row[0]
         for row in connection.execute(
@@ -122,11 +122,11 @@ def test_differences_come_in_order_the_sessions_row_first(connection: psycopg.Co
     places = [row[0] and ids.index(row[0]) for row in found]
     assert places == sorted(places, key=lambda place: -1 if place is None else place)
     alone = {row[1]: row for row in found if row[2] is None}
-    assert alone.keys() == {"only live", "only archived"}
+    assert alone.keys() == {"only live", "only archive"}
     assert '"content": "only live 0"' in alone["only live"][3]
     assert alone["only live"][4] is None
-    assert alone["only archived"][3] is None
-    assert '"content": "message 3"' in alone["only archived"][4]
+    assert alone["only archive"][3] is None
+    assert '"content": "message 3"' in alone["only archive"][4]
 
 
 @pytest.mark.parametrize("place", ["nowhere", "live", "archived", "merged"])
@@ -152,13 +152,17 @@ def test_health_is_red_until_every_conflict_is_resolved_and_names_the_command(
     connection: psycopg.Connection,
 ) -> None:
     session_id = conflict(connection)
-    query = "SELECT is_ok, remedy FROM engine_archive_health WHERE figure = 'conflicts'"
+    query = (
+        "SELECT subject, value, unit, is_ok, remedy FROM engine_archive_health"
+        " WHERE figure = 'conflicts'"
+    )
     (before,) = connection.execute(query)
     resolve(connection, session_id, "live")
     (after,) = connection.execute(query)
 
-    assert (before[0], after[0]) == (False, True)
-    assert "aria-db conflicts" in before[1]
+    assert before[:4] == ("engine_chat_sessions", 1, "sessions", False)
+    assert "aria-db conflicts" in before[4]
+    assert after == ("engine_chat_sessions", 0, "sessions", True, None)
 
 
 def test_health_names_a_command_for_drift_and_for_the_soft_deleted(
@@ -173,4 +177,4 @@ def test_health_names_a_command_for_drift_and_for_the_soft_deleted(
 
     assert "`aria-db adopt`" in remedies["drift"]
     assert "same columns" in remedies["drift"]
-    assert "`aria-db prune`" in remedies["soft-deleted"]
+    assert "`aria-db prune`" in remedies["soft_deleted"]

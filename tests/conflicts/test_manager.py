@@ -30,15 +30,15 @@ async def test_conflicts_are_listed_and_gone_when_they_are_resolved(
 
     assert resolved == Resolved(ids[0], "archive", 6, newly_resolved=True)
     (left,) = await manager.list_conflicts()
-    assert (left.session_id, left.session_row) == (ids[1], "equal")
-    figures = left.messages_live, left.messages_archived, left.messages_equal
+    assert (left.session_id, left.session_rows) == (ids[1], "equal")
+    figures = left.messages_live, left.messages_archive, left.messages_equal
     assert (*figures, left.messages_different) == (4, 4, 2, 0)
 
 
 async def test_differences_are_none_without_a_conflict_and_empty_without_a_difference(
     manager: NativeSessionManager, connection: psycopg.Connection
 ) -> None:
-    session_id = conflict(connection, only_live=0, only_archived=0)
+    session_id = conflict(connection, only_live=0, only_archive=0)
 
     assert await manager.conflict_differences(session_id) == []
     change(connection, LIVE[0], "title = NULL", session_id)
@@ -55,14 +55,14 @@ async def test_the_row_that_is_not_kept_is_in_the_log(
     session_id = conflict(connection)
     change(connection, LIVE[0], "title = 'new'", session_id)
 
-    await manager.resolve_conflict(session_id, "live", "archived")
+    await manager.resolve_conflict(session_id, "live", "archive")
 
     engine = database.engine()
     with Session(engine) as session:
         resolution = session.scalars(sa.select(EngineConflictResolution)).one()
         assert resolution.dropped_row is not None
         assert resolution.dropped_row["title"] == "new"
-        assert (resolution.session_id, resolution.kept) == (session_id, "archived")
+        assert (resolution.session_id, resolution.kept) == (session_id, "archive")
     engine.dispose()
 
 
@@ -103,7 +103,7 @@ async def test_an_unknown_session_is_none_and_a_retry_is_safe(
 def test_the_statements_work_in_a_synchronous_session(
     connection: psycopg.Connection, database: Database
 ) -> None:
-    session_id = conflict(connection, only_archived=0)
+    session_id = conflict(connection, only_archive=0)
 
     engine = database.engine()
     with Session(engine) as session, session.begin():

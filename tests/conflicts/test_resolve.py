@@ -10,6 +10,7 @@ from tests.conflicts.support import (
     conflict,
     conflicts,
     differences,
+    events,
     insert_message,
     one,
     resolutions,
@@ -33,7 +34,7 @@ from tests.sql.test_conflicts import ANOTHER_VALUE
 from tests.support import new_session
 
 BOTH_PLACES = pytest.mark.parametrize("destination", ["live", "archive"])
-BOTH_ROWS = pytest.mark.parametrize("session_row", ["live", "archived"])
+BOTH_ROWS = pytest.mark.parametrize("keep", ["live", "archive"])
 
 
 def in_place(connection: psycopg.Connection, destination: str, session_id: UUID) -> list[Row]:
@@ -50,16 +51,16 @@ def assert_refused(
     session_id: UUID,
     destination: str,
     sqlstate: str,
-    session_row: str | None = None,
+    keep: str | None = None,
 ) -> psycopg.errors.Diagnostic:
     """The call fails with this SQLSTATE and a HINT, and nothing changes anywhere."""
-    before = all_tables(connection), resolutions(connection)
+    before = all_tables(connection), resolutions(connection), events(connection)
     with pytest.raises(psycopg.Error) as refused:
-        resolve(connection, session_id, destination, session_row)
+        resolve(connection, session_id, destination, keep)
     assert refused.value.sqlstate == sqlstate
     assert str(session_id) in str(refused.value)
     assert refused.value.diag.message_hint
-    assert (all_tables(connection), resolutions(connection)) == before
+    assert (all_tables(connection), resolutions(connection), events(connection)) == before
     return refused.value.diag
 
 
@@ -86,19 +87,19 @@ def new_column(connection: psycopg.Connection, layout: str) -> None:
 @BOTH_LAYOUTS
 @BOTH_PLACES
 @pytest.mark.parametrize(
-    ("only_live", "equal", "only_archived"), [(2, 3, 4), (0, 2, 0), (2, 0, 2), (0, 0, 0)]
+    ("only_live", "equal", "only_archive"), [(2, 3, 4), (0, 2, 0), (2, 0, 2), (0, 0, 0)]
 )
 def test_both_transcripts_are_merged_and_every_message_is_kept_once_as_it_was(
-    connection: psycopg.Connection, destination: str, only_live: int, equal: int, only_archived: int
+    connection: psycopg.Connection, destination: str, only_live: int, equal: int, only_archive: int
 ) -> None:
-    session_id = conflict(connection, only_live=only_live, equal=equal, only_archived=only_archived)
+    session_id = conflict(connection, only_live=only_live, equal=equal, only_archive=only_archive)
     bystanders = [conflict(connection), new_session(connection)]
     rows = sorted(set(of(live(connection) + archived(connection), session_id)))
     others = [of(place(connection), *bystanders) for place in (live, archived)]
 
     row = resolve(connection, session_id, destination)
 
-    count = only_live + equal + only_archived
+    count = only_live + equal + only_archive
     assert row == (session_id, destination, count, True)
     assert sorted(in_place(connection, destination, session_id)) == rows
     assert len(rows) == 1 + count
@@ -113,10 +114,10 @@ def test_a_retry_is_safe_and_says_that_it_did_nothing(
 ) -> None:
     session_id = conflict(connection)
     resolve(connection, session_id, destination)
-    before = all_tables(connection)
+    before = all_tables(connection), events(connection)
 
     assert resolve(connection, session_id, destination) == (session_id, destination, 6, False)
-    assert all_tables(connection) == before
+    assert (all_tables(connection), events(connection)) == before
     assert len(resolutions(connection)) == 1
 
 
@@ -140,19 +141,19 @@ def test_an_unknown_session_gives_no_row(connection: psycopg.Connection, destina
 
 
 @pytest.mark.parametrize(
-    ("destination", "session_row", "told"),
+    ("destination", "keep", "told"),
     [
         ("nowhere", None, "destination is nowhere"),
         (None, None, "destination is NULL"),
-        ("live", "both", "session_row is both"),
+        ("live", "both", "keep is both"),
     ],
 )
 def test_a_bad_argument_is_refused_and_named(
-    connection: psycopg.Connection, destination: str | None, session_row: str | None, told: str
+    connection: psycopg.Connection, destination: str | None, keep: str | None, told: str
 ) -> None:
     session_id = conflict(connection)
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=told):
-        resolve(connection, session_id, destination, session_row)
+        resolve(connection, session_id, destination, keep)
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="session_id"):
         resolve(connection, None, "live")
 
@@ -161,30 +162,28 @@ def test_a_bad_argument_is_refused_and_named(
 @BOTH_PLACES
 @BOTH_ROWS
 def test_rows_of_the_session_that_differ_need_a_choice_and_the_other_one_is_logged(
-    connection: psycopg.Connection, destination: str, session_row: str
+    connection: psycopg.Connection, destination: str, keep: str
 ) -> None:
     session_id = conflict(connection)
     change(connection, LIVE[0], "title = 'live', total_cost = 'NaN', status = 'ended'", session_id)
-    kept = {"live": live, "archived": archived}
-    (wanted,) = {
-        row for row in of(kept[session_row](connection), session_id) if row.id == session_id
-    }
+    kept = {"live": live, "archive": archived}
+    (wanted,) = {row for row in of(kept[keep](connection), session_id) if row.id == session_id}
     dropped = {
         "live": "SELECT to_jsonb(row) FROM engine_chat_session_archive AS row",
-        "archived": "SELECT to_jsonb(row) FROM engine_chat_sessions AS row",
+        "archive": "SELECT to_jsonb(row) FROM engine_chat_sessions AS row",
     }
-    dropped_row = one(connection, dropped[session_row])
+    dropped_row = one(connection, dropped[keep])
     archived_at = one(connection, f"SELECT archived_at FROM {ARCHIVE[0]}")
 
     told = assert_refused(connection, session_id, destination, "AR001")
-    assert "session_row" in str(told.message_hint)
-    row = resolve(connection, session_id, destination, session_row)
+    assert "keep => 'live' or 'archive'" in str(told.message_hint)
+    row = resolve(connection, session_id, destination, keep)
 
     assert row == (session_id, destination, 6, True)
     assert wanted in in_place(connection, destination, session_id)
     assert len(in_place(connection, destination, session_id)) == 7
     (resolution,) = resolutions(connection)
-    assert resolution[1:6] == (session_id, destination, session_row, dropped_row, archived_at)
+    assert resolution[1:6] == (session_id, destination, keep, dropped_row, archived_at)
     assert resolution.resolved_by == one(connection, "SELECT session_user")
 
 
@@ -195,7 +194,7 @@ def test_a_dropped_row_can_be_brought_back_from_the_log(connection: psycopg.Conn
     before = of(live(connection), session_id)
     connection.execute("SET extra_float_digits = -15")
 
-    resolve(connection, session_id, "live", "archived")
+    resolve(connection, session_id, "live", "archive")
     connection.execute(
         """
         UPDATE engine_chat_sessions AS live SET (temperature, title) = (
@@ -212,7 +211,7 @@ def test_a_dropped_row_can_be_brought_back_from_the_log(connection: psycopg.Conn
 def test_rows_that_are_equal_leave_nothing_to_choose(connection: psycopg.Connection) -> None:
     session_id = conflict(connection)
 
-    resolve(connection, session_id, "live", "archived")
+    resolve(connection, session_id, "live", "archive")
 
     (resolution,) = resolutions(connection)
     assert (resolution.kept, resolution.dropped_row) == (None, None)
@@ -232,7 +231,7 @@ def test_every_column_of_the_row_that_is_kept_is_kept(connection: psycopg.Connec
             change(connection, LIVE[0], f"{name} = {ANOTHER_VALUE[data_type]}", session_id)
             with pytest.raises(psycopg.Error), connection.transaction():
                 resolve(connection, session_id, "live")
-            resolve(connection, session_id, "live", "archived")
+            resolve(connection, session_id, "live", "archive")
             assert rows[0] in live(connection), name
 
 
@@ -253,8 +252,8 @@ def test_a_message_that_is_not_the_same_in_both_is_refused_and_named(
     connection.execute(f"UPDATE {LIVE[1]} SET {assignment} WHERE id = %s", [message])
     change(connection, LIVE[0], "title = 'another'", session_id)
 
-    for session_row in (None, "live", "archived"):
-        told = assert_refused(connection, session_id, destination, "AR001", session_row)
+    for keep in (None, "live", "archive"):
+        told = assert_refused(connection, session_id, destination, "AR001", keep)
         assert str(message) in str(told.message_primary)
     assert conflicts(connection)[session_id].messages_different == 1
 
@@ -266,7 +265,7 @@ def test_a_session_of_which_only_messages_are_archived_is_merged(
     session_id = conflict(connection)
     rows = sorted(set(live(connection) + archived(connection)))
     connection.execute("DELETE FROM engine_chat_session_archive")
-    assert conflicts(connection)[session_id].session_row == "only live"
+    assert conflicts(connection)[session_id].session_rows == "only live"
 
     assert resolve(connection, session_id, destination).message_count == 6
 
@@ -288,9 +287,10 @@ def test_a_hold_keeps_it_from_the_archive_and_not_from_being_live(
 
 
 @BOTH_LAYOUTS
-def test_the_old_soft_delete_ends_where_a_session_stays_live_and_is_kept_in_the_archive(
+def test_a_soft_delete_ends_where_a_session_stays_live_and_is_kept_in_the_archive(
     connection: psycopg.Connection,
 ) -> None:
+    """A soft delete by the application: status 'archived'."""
     ids = [conflict(connection) for _ in range(2)]
     for table in (LIVE[0], ARCHIVE[0]):
         connection.execute(f"UPDATE {table} SET status = 'archived'")
@@ -337,7 +337,7 @@ def test_a_trigger_that_changes_the_kept_row_is_refused_and_not_overlooked(
         """
     )
 
-    assert_refused(connection, session_id, "live", "AR001", "archived")
+    assert_refused(connection, session_id, "live", "AR001", "archive")
     assert resolve(connection, session_id, "live", "live").newly_resolved
 
 
@@ -352,13 +352,13 @@ def test_a_column_that_both_tables_got_later_is_compared_and_merged_like_the_oth
     assert len(differences(connection, session_id)) == 4
     resolve(connection, conflict(connection), destination)
     new_column(connection, layout)
-    assert conflicts(connection)[session_id].session_row == "equal"
+    assert conflicts(connection)[session_id].session_rows == "equal"
     assert conflicts(connection)[session_id].messages_equal == 2
     change(connection, LIVE[0], "mood = 'tense'", session_id)
     rows = sorted(set(of(live(connection) + archived(connection), session_id)))
 
     assert (None, "different", "mood", "tense", "calm") in differences(connection, session_id)
-    assert conflicts(connection)[session_id].session_row == "different"
+    assert conflicts(connection)[session_id].session_rows == "different"
     assert_refused(connection, session_id, destination, "AR001")
     resolve(connection, session_id, destination, "live")
 
@@ -403,7 +403,7 @@ def test_a_role_that_may_only_execute_resolves_and_no_other_does(
     for privilege in (
         "SELECT ON engine_session_conflict",
         "EXECUTE ON FUNCTION session_conflict_differences(uuid)",
-        "EXECUTE ON FUNCTION resolve_session_conflict(uuid, text, text)",
+        "EXECUTE ON FUNCTION resolve_session_conflict(uuid, text, text, text)",
     ):
         connection.execute(f"GRANT {privilege} TO {role}")
 
@@ -439,7 +439,7 @@ def test_a_session_that_comes_into_both_places_again_is_merged_and_logged_again(
 @BOTH_PLACES
 @BOTH_ROWS
 def test_a_column_that_the_database_computes_is_no_hindrance(
-    connection: psycopg.Connection, destination: str, session_row: str
+    connection: psycopg.Connection, destination: str, keep: str
 ) -> None:
     session_id = conflict(connection)
     for table, text in (("engine_chat_sessions", "title"), ("engine_chat_messages", "content")):
@@ -450,7 +450,7 @@ def test_a_column_that_the_database_computes_is_no_hindrance(
         connection.execute(f"UPDATE {table} SET words = length({text})")
     connection.execute("UPDATE engine_chat_sessions SET title = 'renamed'")
 
-    resolved = resolve(connection, session_id, destination, session_row)
+    resolved = resolve(connection, session_id, destination, keep)
 
     assert resolved.message_count == 6
     assert len(in_place(connection, destination, session_id)) == 7

@@ -3,7 +3,8 @@
 Blocks of a page run in their order, on a database of the page's own that holds the
 sample conversations: ``sql`` in psql, ``python`` in a process of its own, and of
 ``console`` the lines after ``$`` in bash, with the API served. ``sh`` marks what is
-run elsewhere (by CI) or cannot run here; ``text`` and the like are not commands.
+run elsewhere (by CI) or cannot run here. A ``text`` right after ``sql`` is what psql
+answers, but for the times in it; other ``text`` and the like are not commands.
 """
 
 import os
@@ -15,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,29 @@ ELSEWHERE = (
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     return [(found["language"], found["text"]) for found in BLOCK.finditer(page.read_text("utf-8"))]
+
+
+def answers(page: Path) -> dict[int, str]:
+    """What the page says that psql answers, by the number of the block of SQL."""
+    found = list(BLOCK.finditer(page.read_text("utf-8")))
+    return {
+        number: after["text"]
+        for number, (block, after) in enumerate(pairwise(found))
+        if block["language"] == "sql"
+        and after["language"] == "text"
+        and not after.string[block.end() : after.start()].strip()
+    }
+
+
+def cells(answer: str) -> list[list[str]]:
+    """Split what psql prints into its cells, whatever their width and the time of day."""
+    answer = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d(:\d\d)?", "(time)", answer)
+    lines = (line.rstrip() for line in answer.splitlines())
+    return [
+        [cell.strip() for cell in line.split("|")]
+        for line in lines
+        if line and not re.fullmatch(r"[-+]+", line)
+    ]
 
 
 def runnable(page: Path) -> bool:
@@ -99,7 +124,8 @@ def test_what_a_page_shows_can_be_run(
         check=True,
         capture_output=True,
     )
-    for language, text in blocks(page):
+    said = answers(page)
+    for number, (language, text) in enumerate(blocks(page)):
         text = text.replace(API, api)
         if language == "sql":
             command = ["psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", text]
@@ -114,6 +140,21 @@ def test_what_a_page_shows_can_be_run(
             command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{page.name}:\n{text}\n{done.stdout}\n{done.stderr}"
+        if number in said:
+            assert cells(done.stderr + done.stdout) == cells(said[number]), f"{page.name}:\n{text}"
+
+
+def test_an_answer_is_compared_by_its_cells_but_for_its_times(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```sql\nSELECT 1;\n```\n\n```text\n a | b\n---+---\n 1 | \n(1 row)\n```\n"
+        "```sql\nSELECT 2;\n```\nwhich is not\n```text\nits answer\n```\n"
+    )
+
+    assert answers(page) == {0: " a | b\n---+---\n 1 | \n(1 row)\n"}
+    assert cells(answers(page)[0]) == [["a", "b"], ["1", ""], ["(1 row)"]]
+    at = " 2026-11-26 02:34:25.67{}+00 | t"
+    assert cells(at.format(1)) == cells(at.format(2)) != cells(at.format(1).replace("t", "f"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -5,6 +5,7 @@ import random
 import sys
 import time
 
+from tests.faults.faults import FAULTS
 from tests.faults.supervisor import Struck, Supervisor
 
 
@@ -34,11 +35,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--faults", type=int, default=200, help="how many (default: 200)")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="of the choices")
+    parser.add_argument(
+        "--kind", choices=FAULTS, action="append", help="only this one; may be repeated"
+    )
     options = parser.parse_args()
+    kinds = options.kind or tuple(FAULTS)
 
     print(f"seed {options.seed}")
     began = time.monotonic()
-    with Supervisor(options.seed, report=lambda line: print(line, flush=True)) as supervisor:
+    with Supervisor(
+        options.seed, kinds=kinds, report=lambda line: print(line, flush=True)
+    ) as supervisor:
         broken = supervisor.run(options.faults)
         version = supervisor.server.version
         outcomes = supervisor.journals.outcomes

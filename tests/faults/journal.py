@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -94,12 +94,19 @@ class Attempt:
     :param facts: as they were journaled.
     :param outcome: done, refused, unknown, or None if that was not journaled.
     :param answer: what the database said, if it is done.
+    :param error: what the client was told, if that was an error.
     """
 
     kind: str
     facts: dict[str, Any]
     outcome: str | None = None
     answer: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    def names(self, session_id: UUID) -> bool:
+        """Whether it was about this session."""
+        named = [self.facts.get("session"), *self.facts.get("sessions", [])]
+        return str(session_id) in named
 
 
 class Journals:
@@ -107,6 +114,7 @@ class Journals:
 
     :param directory: where they are, each named for the role of its client and a number.
     :ivar done: how many attempts have been acknowledged, per role.
+    :ivar failed: the attempts that ended in an error, in the order in which they were read.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -114,6 +122,7 @@ class Journals:
         self.outcomes: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+        self.failed: list[Attempt] = []
         self._directory = directory
         self._offsets: Counter[Path] = Counter()
 
@@ -139,4 +148,6 @@ class Journals:
         if attempt.outcome == "done":
             self.done[role] += 1
         if error := line.get("error"):
+            attempt.error = error
             self.errors[error] += 1
+            self.failed.append(attempt)

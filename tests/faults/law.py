@@ -4,9 +4,10 @@ It is checked while the clients are at work, in one snapshot of the database. Th
 read before it, for what the snapshot must hold, and after it, for what it may hold.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -28,10 +29,12 @@ class Snapshot:
 
     :param sessions: per id, the rows: one, or the law is broken.
     :param messages: per key, the rows: one, or the law is broken.
+    :param events: per session, what the database's own journal says, in order.
     """
 
     sessions: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     messages: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    events: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
 
 def violations(journals: Journals, connection: psycopg.Connection) -> list[str]:
@@ -54,6 +57,7 @@ def violations(journals: Journals, connection: psycopg.Connection) -> list[str]:
         *_acknowledged(snapshot, done),
         *_refused(snapshot, refused),
         *_still_archived(snapshot, done, journals),
+        *_journaled(snapshot, done),
     ]
 
 
@@ -67,6 +71,8 @@ def take(connection: psycopg.Connection) -> Snapshot:
                 snapshot.sessions[str(row["id"])].append(row)
             for row in cursor.execute(_select(messages, place)):
                 snapshot.messages[row["metadata"]["key"]].append(row)
+        for row in cursor.execute("SELECT * FROM engine_archive_event ORDER BY session_id, id"):
+            snapshot.events[str(row["session_id"])].append(row)
     connection.isolation_level = None
     return snapshot
 
@@ -176,6 +182,44 @@ def _still_archived(snapshot: Snapshot, done: list[Attempt], journals: Journals)
             found = rows and (str(rows[0].get("archived_at")), rows[0]["message_count"])
             if found != (archived_at, message_count):
                 yield f"session {session_id} was acknowledged as archived at {archived_at}: {found}"
+
+
+def _journaled(snapshot: Snapshot, done: list[Attempt]) -> Iterator[str]:
+    """The database's journal and the rows never disagree.
+
+    A session is not archived twice without a restore in between (a restore may follow another
+    one: of a session that was soft-deleted meanwhile). The last event says where the session
+    is, and an archived session has the time and the number of messages of its last event.
+    """
+    moves = {
+        session_id: [event for event in events if event["event"] in ("archived", "restored")]
+        for session_id, events in snapshot.events.items()
+    }
+    for session_id, events in moves.items():
+        kinds = [event["event"] for event in events]
+        if ("archived", "archived") in pairwise(kinds):
+            yield f"the journal of session {session_id} says {kinds}"
+        if session_id not in snapshot.sessions:
+            yield f"the journal knows session {session_id}, which is nowhere"
+    counted = Counter(str(rows[0]["session_id"]) for rows in snapshot.messages.values())
+    for session_id, (row, *_) in snapshot.sessions.items():
+        events = moves.get(session_id, [])
+        is_archived = bool(events) and events[-1]["event"] == "archived"
+        if is_archived != (row["place"] == "archived"):
+            yield f"session {session_id} is {row['place']}, and its journal says {events[-1:]}"
+        elif is_archived:
+            told = (events[-1]["at"], events[-1]["message_count"])
+            if told != (row["archived_at"], counted[session_id]):
+                yield f"session {session_id} was archived as {told} by its journal: {row}"
+    for attempt in done:
+        if attempt.kind != "archive":
+            continue
+        for session_id, (archived_at, message_count) in attempt.answer.items():
+            told = {
+                (str(event["at"]), event["message_count"]) for event in moves.get(session_id, [])
+            }
+            if (archived_at, message_count) not in told:
+                yield f"session {session_id} was acknowledged as archived at {archived_at}: {told}"
 
 
 def _facts(journals: Journals, *kinds: str) -> Iterator[dict[str, Any]]:

@@ -119,6 +119,13 @@ class Server:
                 return [postmaster.pid, *(child.pid for child in postmaster.children())]
         return []
 
+    def deadlocks(self) -> int:
+        """Count the deadlocks since the last crash, those included that a function caught."""
+        (deadlocks,) = self.execute(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        )
+        return int(deadlocks)
+
     def limit_file_size(self, limit: str) -> None:
         """Let the server's processes, and those that they will start, write no larger files.
 

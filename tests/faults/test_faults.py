@@ -2,7 +2,9 @@
 
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from tests.faults.faults import FAULTS
@@ -47,3 +49,18 @@ def test_a_commit_that_is_not_durable_breaks_the_law(seed: int) -> None:
         broken = supervisor.run(faults=20)
 
     assert any("was acknowledged" in line for line in broken), broken
+
+
+def test_a_deadlock_breaks_the_law(seed: int) -> None:
+    lock = "SELECT pg_advisory_xact_lock(%s)"
+    with Supervisor(seed, roles=[], report=print) as supervisor:
+        transaction = supervisor.server.transaction
+        with transaction() as one, transaction() as other, ThreadPoolExecutor() as pool:
+            one.execute(lock, [1])
+            other.execute(lock, [2])
+            waiting = [pool.submit(one.execute, lock, [2]), pool.submit(other.execute, lock, [1])]
+            errors = [type(ended.exception()) for ended in waiting]
+        broken = supervisor.run(faults=0)
+
+    assert psycopg.errors.DeadlockDetected in errors
+    assert "there were 1 deadlocks" in broken

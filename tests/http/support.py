@@ -24,6 +24,7 @@ ROUTES_OF_ONE_SESSION = [
     ("POST", SESSIONS + "/{}/archive"),
     ("POST", SESSIONS + "/{}/restore"),
     ("GET", SESSIONS + "/archive/{}"),
+    ("DELETE", SESSIONS + "/archive/{}"),
     ("GET", SESSIONS + "/archive/{}/messages"),
 ]
 

@@ -1,10 +1,13 @@
 """Archiving and restoring: the answers, and what they refuse."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import psycopg
+import pytest
 import sqlalchemy as sa
 
 from aria_db import migrate
@@ -68,6 +71,7 @@ def test_archived_and_restored_a_session_is_what_it_was(client: httpx.Client) ->
         "session_id": session_id,
         "restored_at": answer.json()["restored_at"],
         "message_count": 3,
+        "due_from": answer.json()["due_from"],
     }
     assert answer.json()["restored_at"] is not None
     assert _everything(client, live) == before
@@ -85,8 +89,117 @@ def test_restoring_a_live_session_says_so_and_changes_nothing(client: httpx.Clie
         "session_id": session_id,
         "restored_at": None,
         "message_count": 1,
+        "due_from": answer.json()["due_from"],
     }
     assert _everything(client, f"{SESSIONS}/{session_id}") == before
+
+
+def test_a_restored_session_is_due_an_age_of_its_policy_after_its_restore(
+    client: httpx.Client,
+) -> None:
+    for session_type, age in {"interactive": 30, "cron": 1}.items():
+        session_id = create(client, session_type=session_type)
+        archive(client, session_id)
+
+        restored = _restore(client, session_id).json()
+
+        restored_at = datetime.fromisoformat(restored["restored_at"])
+        due_from = datetime.fromisoformat(restored["due_from"])
+        assert due_from - restored_at == timedelta(days=age)
+        # A retry says the same.
+        again = _restore(client, session_id).json()
+        assert again == restored | {"restored_at": None}
+
+
+def test_a_live_session_is_due_an_age_of_its_policy_after_its_last_update(
+    client: httpx.Client,
+) -> None:
+    session_id = create(client)
+    updated_at = datetime.fromisoformat(client.get(f"{SESSIONS}/{session_id}").json()["updated_at"])
+
+    due_from = _restore(client, session_id).json()["due_from"]
+
+    assert datetime.fromisoformat(due_from) - updated_at == timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    "change", ["archive_after = NULL", "enabled = FALSE"], ids=["kept for ever", "not enabled"]
+)
+def test_a_session_whose_policy_never_archives_it_is_never_due(
+    client: httpx.Client, connection: psycopg.Connection, change: str
+) -> None:
+    connection.execute(f"UPDATE engine_archive_policy SET {change} WHERE session_type = '*'")
+    session_id = create(client)
+    archive(client, session_id)
+
+    restored = _restore(client, session_id).json()
+
+    assert restored["restored_at"] is not None
+    assert restored["due_from"] is None
+
+
+def test_restoring_a_soft_deleted_session_makes_it_active(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    session_id = new_session(connection, status="archived")
+
+    restored = _restore(client, session_id).json()
+
+    assert restored["restored_at"] is not None
+    assert client.get(f"{SESSIONS}/{session_id}").json()["status"] == "active"
+    assert [row["id"] for row in client.get(SESSIONS).json()["sessions"]] == [str(session_id)]
+    assert places(connection, session_id) == (1, 3, 0, 0)
+
+
+# Deleting from the archive
+
+
+def _delete_archived(client: httpx.Client, session_id: object) -> httpx.Response:
+    return client.delete(f"{SESSIONS}/archive/{session_id}")
+
+
+def test_a_session_deleted_from_the_archive_is_nowhere(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    session_id, other_id = create(client, messages=2), create(client, messages=1)
+    for each in (session_id, other_id):
+        archive(client, each)
+
+    deleted = _delete_archived(client, session_id)
+
+    assert deleted.status_code == 200
+    assert deleted.json() == {"status": "deleted", "session_id": session_id, "message_count": 2}
+    assert places(connection, UUID(session_id)) == (0, 0, 0, 0)
+    assert places(connection, UUID(other_id)) == (0, 0, 1, 1)
+    problem(_delete_archived(client, session_id), 404)
+    problem(_restore(client, session_id), 404)
+
+
+def test_a_live_session_is_not_deleted_as_an_archived_one(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    session_id = create(client, messages=2)
+
+    refused = problem(_delete_archived(client, session_id), 404)
+
+    assert refused["detail"] == f"Session {session_id} not found"
+    assert places(connection, UUID(session_id)) == (1, 2, 0, 0)
+
+
+def test_a_session_that_is_live_as_well_is_not_deleted_from_the_archive(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    session_id = create(client, messages=1)
+    archive(client, session_id)
+    new_session(connection, 2, id=UUID(session_id))
+
+    refused = problem(_delete_archived(client, session_id), 409)
+
+    assert refused["code"] == "AR001"
+    assert session_id in refused["detail"]
+    assert refused["hint"].startswith("Nothing was deleted.")
+    assert "aria-db conflicts" in refused["hint"]
+    assert places(connection, UUID(session_id)) == (1, 2, 1, 1)
 
 
 def test_the_archive_list_begins_with_the_newest_archived(client: httpx.Client) -> None:

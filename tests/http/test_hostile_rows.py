@@ -9,7 +9,7 @@ import pytest
 
 from aria_db.database import Database
 from tests.http.support import SESSIONS, archive, running
-from tests.support import new_session, set_for_database
+from tests.support import new_session, places, set_for_database
 
 SATURATED = {
     "infinity": "9999-12-31T23:59:59.999999Z",
@@ -50,6 +50,23 @@ def test_a_time_outside_pythons_years_is_given_as_the_nearest_inside(
             messages = client.get(f"{SESSIONS}/archive/{session_id}/messages").json()["messages"]
             assert {message["created_at"] for message in messages} == {given}, written
             connection.execute("DELETE FROM engine_chat_session_archive")
+
+
+@pytest.mark.parametrize("updated_at", ["infinity", "294276-12-31 23:59:59+00"])
+def test_a_session_that_is_never_due_in_the_years_there_are_is_archived_and_restored(
+    client: httpx.Client, connection: psycopg.Connection, updated_at: str
+) -> None:
+    session_id = new_session(connection, updated_at=updated_at)
+    assert archive(client, session_id).status_code == 200
+
+    restored = client.post(f"{SESSIONS}/{session_id}/restore")
+
+    assert restored.status_code == 200, restored.text
+    assert restored.json()["restored_at"] is not None
+    assert restored.json()["due_from"] == SATURATED["infinity"]
+    assert places(connection, session_id) == (1, 3, 0, 0)
+    # Nor does it keep the archive from being looked at.
+    assert client.get("/health").json()["archive"] == "ok"
 
 
 def test_a_number_that_is_not_finite_is_given_as_a_string(

@@ -17,6 +17,7 @@ ROUTES = {
     ("post", SESSIONS): "create_session",
     ("get", f"{SESSIONS}/archive"): "list_archived_sessions",
     ("get", f"{SESSIONS}/archive/{{session_id}}"): "get_archived_session",
+    ("delete", f"{SESSIONS}/archive/{{session_id}}"): "delete_archived_session",
     ("get", f"{SESSIONS}/archive/{{session_id}}/messages"): "get_archived_messages",
     ("get", f"{SESSIONS}/stats"): "get_stats",
     ("get", f"{SESSIONS}/{{session_id}}"): "get_session",
@@ -34,6 +35,7 @@ ROUTES = {
 
 MAY_CONFLICT = {
     ("post", f"{SESSIONS}/cleanup"),
+    ("delete", f"{SESSIONS}/archive/{{session_id}}"),
     ("delete", f"{SESSIONS}/{{session_id}}"),
     ("post", f"{SESSIONS}/{{session_id}}/archive"),
     ("post", f"{SESSIONS}/{{session_id}}/restore"),

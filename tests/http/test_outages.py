@@ -71,11 +71,32 @@ def test_health_is_ok_while_the_database_is_ahead_in_a_rolling_deploy(
     assert answer.json()["revision"] == "of the next release"
 
 
+@pytest.mark.parametrize("revision", ["0001", "0002", "0010"])
+def test_health_says_what_to_do_with_a_database_of_an_unreleased_version(
+    client: httpx.Client, connection: psycopg.Connection, revision: str
+) -> None:
+    newest = client.get("/health").json()["newest"]
+    connection.execute("UPDATE aria_db_version SET version_num = %s", (revision,))
+
+    answer = client.get("/health")
+
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "not upgraded",
+        "database": "ok",
+        "revision": revision,
+        "newest": newest,
+        "hint": answer.json()["hint"],
+    }
+    for words in ("unreleased", "cannot be upgraded", "restore the archived", "downgrade to base"):
+        assert words in answer.json()["hint"]
+
+
 def test_health_says_to_upgrade_until_the_database_is_at_the_newest_revision(
     empty_database: Database,
 ) -> None:
     with running(empty_database) as client:
-        for revision in (None, "0001"):
+        for revision in (None, "0001_chat_tables"):
             if revision:
                 _upgrade(empty_database, revision)
             answer = client.get("/health")

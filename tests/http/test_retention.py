@@ -115,6 +115,27 @@ def test_cleanup_stops_for_no_held_session(
     assert places(connection, other) == (0, 0, 1, 3)
 
 
+def test_cleanup_leaves_an_old_session_that_was_just_restored(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    restored, other = _old_session(connection), _old_session(connection)
+    archive(client, restored)
+    assert client.post(f"{SESSIONS}/{restored}/restore").json()["restored_at"] is not None
+
+    assert _cleanup(client).json()["pruned_count"] == 1
+    assert _cleanup(client, dry_run="false").json()["archived_count"] == 1
+    assert places(connection, restored) == (1, 3, 0, 0)
+    assert places(connection, other) == (0, 0, 1, 3)
+
+    connection.execute(
+        "UPDATE engine_archive_event SET at = at - interval '31 days'"
+        " WHERE session_id = %s AND event = 'restored'",
+        (restored,),
+    )
+    assert _cleanup(client, dry_run="false").json()["archived_count"] == 1
+    assert places(connection, restored) == (0, 0, 1, 3)
+
+
 def test_cleanup_is_a_conflict_while_a_column_would_be_lost(
     client: httpx.Client, connection: psycopg.Connection
 ) -> None:
@@ -161,9 +182,26 @@ def test_a_held_session_is_neither_deleted_nor_archived(
     assert places(connection, session_id) == (1, 2, 0, 0)
 
 
+def test_a_held_session_is_not_deleted_from_the_archive(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    session_id = create(client, messages=2)
+    archive(client, session_id)
+    _hold(client, session_id)
+
+    refused = problem(client.delete(f"{SESSIONS}/archive/{session_id}"), 409)
+
+    assert refused["code"] == "AR003"
+    assert session_id in refused["detail"]
+    assert REASON in refused["detail"]
+    assert refused["hint"].startswith("Nothing was deleted.")
+    assert places(connection, UUID(session_id)) == (0, 0, 1, 2)
+
+
 def test_a_released_session_can_be_archived_and_deleted(client: httpx.Client) -> None:
-    archived, deleted = create(client), create(client)
-    for session_id in (archived, deleted):
+    archived, deleted, deleted_from_archive = create(client), create(client), create(client)
+    archive(client, deleted_from_archive)
+    for session_id in (archived, deleted, deleted_from_archive):
         _hold(client, session_id)
         answer = _release(client, session_id)
         assert answer.status_code == 200
@@ -171,6 +209,7 @@ def test_a_released_session_can_be_archived_and_deleted(client: httpx.Client) ->
 
     assert archive(client, archived).status_code == 200
     assert client.delete(f"{SESSIONS}/{deleted}").status_code == 200
+    assert client.delete(f"{SESSIONS}/archive/{deleted_from_archive}").status_code == 200
 
 
 def test_an_archived_session_can_be_held_and_stays_held_when_it_is_restored(
@@ -250,9 +289,15 @@ def test_health_lists_what_needs_attention_and_its_remedy_and_is_200_all_the_sam
     found = answer.json()
     assert (found["status"], found["archive"]) == ("ok", "attention")
     [figure] = found["attention"]
-    assert figure.keys() == {"figure", "subject", "reading", "remedy"}
-    assert (figure["figure"], figure["subject"]) == ("backlog", "*")
-    assert "aria-db prune" in figure["remedy"]
+    assert figure == {
+        "figure": "backlog",
+        "subject": "*",
+        "value": 1,
+        "unit": "sessions",
+        "reading": "1 sessions are due",
+        "remedy": "Run `aria-db prune`, and check that it is scheduled.",
+    }
+    assert '"value":1,' in answer.text
 
     _cleanup(client, dry_run="false")
     found = client.get("/health").json()

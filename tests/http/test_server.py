@@ -51,7 +51,7 @@ def test_uvicorn_serves_what_the_environment_names(database: Database) -> None:
         assert served.client.get("/health", headers=headers).status_code == 200
         too_large = served.client.post(SESSIONS, headers=headers, json={"title": "a" * 10})
         assert too_large.status_code == 413
-    with serving(database, *UVICORN, ARIA_DB_TOKEN="", ARIA_DB_SCHEMA="nowhere") as served:
+    with serving(database, *UVICORN, ARIA_DB_SCHEMA="nowhere") as served:
         assert served.client.get("/health").json()["status"] == "not upgraded"
 
 
@@ -87,8 +87,10 @@ def test_what_only_this_machine_reaches_is_loopback(host: str) -> None:
 
 def test_an_empty_token_is_refused_at_every_address() -> None:
     for host in ("127.0.0.1", "0.0.0.0"):
-        with pytest.raises(InvalidConfiguration, match="token"):
+        with pytest.raises(InvalidConfiguration, match="token is empty") as refusal:
             serve(NOWHERE, host, 0, "")
+
+        assert "unset ARIA_DB_TOKEN" in str(refusal.value.hint)
 
 
 def test_without_a_configured_database_there_is_no_application(

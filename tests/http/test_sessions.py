@@ -280,7 +280,7 @@ def test_a_deleted_session_is_nowhere(client: httpx.Client) -> None:
     deleted = client.delete(f"{SESSIONS}/{session_id}")
 
     assert deleted.status_code == 200
-    assert deleted.json() == {"status": "deleted", "session_id": session_id}
+    assert deleted.json() == {"status": "deleted", "session_id": session_id, "message_count": 1}
     problem(client.get(f"{SESSIONS}/{session_id}"), 404)
     problem(client.get(f"{SESSIONS}/archive/{session_id}"), 404)
     problem(client.delete(f"{SESSIONS}/{session_id}"), 404)

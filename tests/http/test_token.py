@@ -33,7 +33,7 @@ def _refused(answer: httpx.Response) -> None:
 def test_every_route_asks_for_the_token(guarded: httpx.Client) -> None:
     described = guarded.get("/openapi.json", headers=RIGHT).json()["paths"]
     routes = [(method, path) for path, methods in described.items() for method in methods]
-    assert len(routes) == 17
+    assert len(routes) == 18
     for method, path in [
         *routes,
         ("get", "/openapi.json"),
@@ -142,6 +142,17 @@ def test_a_server_with_only_the_tokens_old_name_does_not_start_and_names_the_new
     assert "ARIA_API_TOKEN was renamed: set ARIA_DB_TOKEN instead" in written
     assert "running on" not in written
     assert TOKEN not in written
+
+
+@from_either_start
+def test_a_server_with_an_empty_token_does_not_start(command: tuple[str, ...]) -> None:
+    with starting(NOWHERE, *command, ARIA_DB_TOKEN="") as (process, log):
+        status = process.wait(PATIENCE_SECONDS)
+        written = read(log)
+
+    assert status == (2 if command == SERVE else 1)
+    assert "the API token is empty" in written
+    assert "running on" not in written
 
 
 @from_either_start

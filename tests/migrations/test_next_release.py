@@ -84,7 +84,7 @@ PURGE = """
 BEGIN_RUN = "SELECT begin_archive_run(%(kind)s::TEXT, '{}'::JSONB, %(actor)s::TEXT)"
 FINISH_RUN = "SELECT finish_archive_run(%(run)s::BIGINT, 'nothing left'::TEXT, NULL::TEXT)"
 RUNS = """
-    SELECT id, kind, started_by, started_at, last_batch_at, finished_at, batches, sessions,
+    SELECT id, kind, started_by, role, started_at, last_batch_at, finished_at, batches, sessions,
         messages, stop_reason, error, arguments, state
     FROM engine_archive_run_list WHERE id = %(run)s::BIGINT
 """

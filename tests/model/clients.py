@@ -3,14 +3,17 @@
 An operation returns what the client answered in the words of :class:`tests.model.model.Model`,
 None or False for "no such session", and raises :class:`tests.model.model.Refused`. What a client
 does not tell is not in its answer, and what it cannot do it has no method for.
+
+``actor`` of a client is who is on record for what it does. SQL can say so in every call; the others
+have the setting ``aria_db.actor`` in their connections.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -25,19 +28,34 @@ from aria_db.retention import Limits, Progress
 from aria_db.session_manager import NativeSessionManager
 from tests.cli import support as cli
 from tests.http.support import SESSIONS
-from tests.model.model import ANSWERED, Answer, Policy, Prune, Refused
+from tests.model.model import ANSWERED, TIMES, Answer, Policy, Prune, Refused, timestamp
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+PRUNABLE = ("sessions", "messages", "held", "conflicting")
+
+# What PostgreSQL writes of a time that Python cannot hold, and the nearest that it can.
+_ENDS = {"-infinity": datetime.min, "infinity": datetime.max}
+
+
+def with_actor(database: Database, actor: str) -> Database:
+    """Return a database whose connections put somebody on record."""
+    return replace(
+        database, url=database.url.update_query_dict({"options": f"-caria_db.actor={actor}"})
+    )
 
 
 def _answer(told: dict[str, Any]) -> Answer:
     """Keep what a model says something about, with times as PostgreSQL counts them."""
     answer = {name: value for name, value in told.items() if name in ANSWERED}
-    if archived_at := answer.get("archived_at"):
-        if isinstance(archived_at, str):
-            archived_at = datetime.fromisoformat(archived_at)
-        answer["archived_at"] = (archived_at - _EPOCH) // timedelta(microseconds=1)
+    for name in TIMES & answer.keys():
+        if answer[name] is not None:
+            answer[name] = timestamp(_time(answer[name]))
     return answer
+
+
+def _time(told: str | datetime) -> datetime:
+    if told in _ENDS:
+        return _ENDS[str(told)].replace(tzinfo=UTC)
+    return datetime.fromisoformat(told) if isinstance(told, str) else told
 
 
 def _by_id(rows: Iterable[dict[str, Any]]) -> dict[UUID, Answer]:
@@ -52,6 +70,17 @@ class Sql:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
+        self._argument: str | None = None
+        self._setting: str | None = None
+
+    def act_for(self, argument: str | None, setting: str | None) -> None:
+        """Let calls name an actor, and let the connection name one for those that do not."""
+        self._argument, self._setting = argument, setting
+        self._rows("SELECT set_config('aria_db.actor', %(setting)s, false)", setting=setting or "")
+
+    @property
+    def actor(self) -> str:
+        return self._argument or self._setting or self._connection.info.user
 
     def _rows(self, statement: str, **values: object) -> list[dict[str, Any]]:
         try:
@@ -61,40 +90,74 @@ class Sql:
         return cursor.fetchall() if cursor.description else []
 
     def _call(self, function: str, **arguments: object) -> list[dict[str, Any]]:
+        """Call a function, and read its rows as JSON, which has a word for infinity."""
         named = ", ".join(f"{name} => %({name})s" for name in arguments)
-        return self._rows(f"SELECT * FROM {function}({named})", **arguments)
+        statement = f"SELECT to_jsonb(answer) AS answer FROM {function}({named}) AS answer"
+        return [row["answer"] for row in self._rows(statement, **arguments)]
+
+    def _act(self, function: str, **arguments: object) -> list[dict[str, Any]]:
+        """Call a function that changes something."""
+        return self._call(function, **arguments, actor=self._argument)
 
     def _one(self, function: str, **arguments: object) -> Answer | None:
-        rows = self._call(function, **arguments)
+        rows = self._act(function, **arguments)
         assert len(rows) <= 1
         return _answer(rows[0]) if rows else None
 
-    def archive_all(self, session_ids: list[UUID]) -> dict[UUID, Answer]:
-        return _by_id(self._call("archive_sessions", session_ids=session_ids))
+    def delete(self, session_id: UUID) -> Answer | None:
+        return self._one("delete_chat_session", session_id=session_id)
+
+    def delete_archived(self, session_id: UUID) -> Answer | None:
+        return self._one("delete_archived_session", session_id=session_id)
+
+    def archive_all(self, session_ids: list[UUID], run_id: int | None = None) -> dict[UUID, Answer]:
+        return _by_id(self._act("archive_sessions", session_ids=session_ids, run_id=run_id))
 
     def archive_one(self, session_id: UUID) -> Answer | None:
         return self._one("archive_session", session_id=session_id)
 
+    def restore_all(self, session_ids: list[UUID], run_id: int | None = None) -> dict[UUID, Answer]:
+        return _by_id(self._act("restore_sessions", session_ids=session_ids, run_id=run_id))
+
     def restore(self, session_id: UUID) -> Answer | None:
         return self._one("restore_session", session_id=session_id)
 
+    def in_run(
+        self, operation: str, session_ids: list[UUID], kind: str, is_over: bool
+    ) -> dict[UUID, Answer]:
+        """Move sessions as the only batch of a run; or after it, if it is over before."""
+        (run_id,) = self._act("begin_archive_run", kind=kind)
+        finish = partial(self._call, "finish_archive_run", run_id=run_id)
+        if is_over:
+            finish(stop_reason="nothing left")
+        try:
+            answers: dict[UUID, Answer] = getattr(self, operation)(session_ids, run_id)
+        except Refused:
+            finish(stop_reason="failed")
+            raise
+        finish(stop_reason="nothing left")
+        return answers
+
     def resolve(self, session_id: UUID, destination: str, kept: str | None) -> Answer | None:
-        arguments = {"destination": destination, "session_row": kept}
+        arguments = {"destination": destination, "keep": kept}
         return self._one("resolve_session_conflict", session_id=session_id, **arguments)
 
     def hold(self, session_id: UUID, reason: str) -> bool:
-        return bool(self._call("place_hold", session_id=session_id, reason=reason))
+        return bool(self._act("place_hold", session_id=session_id, reason=reason))
 
     def release(self, session_id: UUID) -> bool:
-        (row,) = self._call("release_hold", session_id=session_id)
-        return bool(row["release_hold"])
+        (was_held,) = self._act("release_hold", session_id=session_id)
+        return bool(was_held)
 
     def prune_batch(self, prune: Prune) -> Answer | None:
         return self._one("prune_sessions", **prune._asdict())
 
     def prune(self, prune: Prune) -> Answer:
-        statement = "CALL prune_old_sessions(%(older_than)s, %(session_type)s, %(batch_size)s)"
-        self._rows(statement, **prune._asdict())
+        statement = (
+            "CALL prune_old_sessions(%(older_than)s, %(session_type)s, %(batch_size)s,"
+            " actor => %(actor)s)"
+        )
+        self._rows(statement, **prune._asdict(), actor=self._argument)
         return {}
 
     def purge_batch(self, session_type: str | None, batch_size: int) -> Answer | None:
@@ -103,7 +166,7 @@ class Sql:
     def count_prunable(self, prune: Prune) -> dict[str, tuple[int, ...]]:
         arguments = {"older_than": prune.older_than, "session_type": prune.session_type}
         rows = self._call("count_prunable_sessions", **arguments)
-        return {of_type: tuple(figures) for of_type, *figures in map(dict.values, rows)}
+        return {row["of_type"]: tuple(row[name] for name in PRUNABLE) for row in rows}
 
 
 class Manager:
@@ -112,9 +175,11 @@ class Manager:
     :param database: the database.
     """
 
+    actor = "manager"
+
     def __init__(self, database: Database) -> None:
         self._runner = asyncio.Runner()
-        self._engine = database.async_engine()
+        self._engine = with_actor(database, self.actor).async_engine()
         self._manager = NativeSessionManager(self._engine)
 
     def close(self) -> None:
@@ -142,14 +207,20 @@ class Manager:
     def end(self, session_id: UUID) -> bool:
         return self._run(self._manager.end_session(session_id)) is not None
 
-    def delete(self, session_id: UUID) -> bool:
-        return bool(self._run(self._manager.delete_session(session_id)))
+    def delete(self, session_id: UUID) -> Answer | None:
+        return self._one(self._manager.delete_session(session_id))
+
+    def delete_archived(self, session_id: UUID) -> Answer | None:
+        return self._one(self._manager.delete_archived_session(session_id))
 
     def archive_all(self, session_ids: list[UUID]) -> dict[UUID, Answer]:
         return _by_id(map(asdict, self._run(self._manager.archive_sessions(session_ids))))
 
     def archive_one(self, session_id: UUID) -> Answer | None:
         return self._one(self._manager.archive_session(session_id))
+
+    def restore_all(self, session_ids: list[UUID]) -> dict[UUID, Answer]:
+        return _by_id(map(asdict, self._run(self._manager.restore_sessions(session_ids))))
 
     def restore(self, session_id: UUID) -> Answer | None:
         return self._one(self._manager.restore_session(session_id))
@@ -189,7 +260,10 @@ class Manager:
         counted = self._manager.count_prunable_sessions(
             older_than=older_than, session_type=session_type
         )
-        return {row.of_type: tuple(asdict(row).values())[1:] for row in self._run(counted)}
+        return {
+            row.of_type: tuple(getattr(row, name) for name in PRUNABLE)
+            for row in self._run(counted)
+        }
 
     def set_policy(self, session_type: str, policy: Policy) -> None:
         self._run(self._manager.set_policy(session_type, **policy._asdict()))
@@ -206,10 +280,12 @@ class Manager:
 
 
 class Http:
-    """HTTP, to a server on a port.
+    """HTTP, to a server on a port, whose connections have the actor.
 
     :param client: a client of it.
     """
+
+    actor = "http"
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -239,8 +315,8 @@ class Http:
     def end(self, session_id: UUID) -> bool:
         return self._ask("POST", f"/{session_id}/end") is not None
 
-    def delete(self, session_id: UUID) -> bool:
-        return self._ask("DELETE", f"/{session_id}") is not None
+    def delete(self, session_id: UUID) -> Answer | None:
+        return self._one("DELETE", f"/{session_id}")
 
     def archive_one(self, session_id: UUID) -> Answer | None:
         return self._one("POST", f"/{session_id}/archive")
@@ -276,9 +352,11 @@ class CommandLine:
     :param database: the database.
     """
 
+    actor = "aria-db"
+
     def __init__(self, database: Database) -> None:
         schema = {} if database.schema is None else {"ARIA_DB_SCHEMA": database.schema}
-        url = database.url.render_as_string(hide_password=False)
+        url = with_actor(database, self.actor).url.render_as_string(hide_password=False)
         self._run: Callable[..., cli.Outcome] = partial(cli.run, DATABASE_URL=url, **schema)
 
     def _json(self, *words: object) -> Any:
@@ -303,8 +381,11 @@ class CommandLine:
     def archive_one(self, session_id: UUID) -> Answer | None:
         return self.archive_all([session_id]).get(session_id)
 
+    def restore_all(self, session_ids: list[UUID]) -> dict[UUID, Answer]:
+        return _by_id(self._json("restore", *session_ids)["sessions"])
+
     def restore(self, session_id: UUID) -> Answer | None:
-        return _by_id(self._json("restore", session_id)["sessions"]).get(session_id)
+        return self.restore_all([session_id]).get(session_id)
 
     def resolve(self, session_id: UUID, destination: str, kept: str | None) -> Answer | None:
         keep = () if kept is None else ("--keep", kept)

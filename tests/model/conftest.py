@@ -12,14 +12,15 @@ from hypothesis import HealthCheck, Phase, settings
 
 from aria_db.database import Database
 from tests.http.support import running
-from tests.model.clients import Http
+from tests.model.clients import Http, with_actor
 from tests.model.world import World
 from tests.sql import adopted_layout
+from tests.support import set_for_database
 
 DEEP = "deep"
 
 _BOUNDED = settings(
-    max_examples=40,
+    max_examples=50,
     stateful_step_count=20,
     derandomize=True,
     database=None,
@@ -44,11 +45,14 @@ def world(
     request: pytest.FixtureRequest, database: Database, connection: psycopg.Connection
 ) -> Iterator[World]:
     """A database in the layout that the test asks for, with a server of it."""
+    # A day has 24 hours here, whatever the server's time zone: the model adds ages to times.
+    set_for_database(connection, "timezone TO 'UTC'")
+    connection.execute("SET timezone TO 'UTC'")
     if request.param == "views":
         adopted_layout.install(connection, database)
         connection.execute(f"SET search_path = {adopted_layout.SCHEMA}")
         database = replace(database, schema=adopted_layout.SCHEMA)
-    with running(database) as client:
+    with running(with_actor(database, Http.actor)) as client:
         world = World(database, connection, Http(client))
         yield world
         world.manager.close()

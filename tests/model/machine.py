@@ -24,9 +24,23 @@ _BATCH_SIZES = st.sampled_from([1, 1, 2, 500])
 _PRUNED_TYPES = st.sampled_from([None, None, None, "chat", "cron", "interactive"])
 _PRUNES = st.builds(Prune, _AGES | st.none(), _PRUNED_TYPES, _BATCH_SIZES)
 _DESTINATIONS = st.sampled_from(["live", "archive"])
-_KEPT = st.sampled_from([None, "live", "archived"])
+_KEPT = st.sampled_from([None, "live", "archive"])
+# Who is on record: as an argument of the call, or by the setting of the connection.
+_ACTORS = st.sampled_from([None, "", 'Zoë\'s "nightly" job', "legal"])
 _POLICIES = st.builds(
     Policy, st.none() | _AGES, st.none() | _AGES, enabled=st.sampled_from([True, True, False])
+)
+
+# A move of several sessions, and of which run it is a batch: the kind, which may be the wrong one,
+# and whether it is over.
+_MOVES = st.sampled_from(
+    [
+        *[("archive_all", None), ("restore_all", None)] * 3,
+        *[("archive_all", ("archive", False)), ("restore_all", ("restore", False))] * 2,
+        *[("archive_all", ("prune", False)), ("restore_all", ("undo", False))],
+        *[("archive_all", ("restore", False)), ("restore_all", ("archive", False))],
+        *[("archive_all", ("archive", True)), ("restore_all", ("restore", True))],
+    ]
 )
 
 # What a column may hold that a careless copy would change.
@@ -37,8 +51,8 @@ _ODD_COLUMNS = st.fixed_dictionaries(
         "temperature": st.sampled_from(["-0", "NaN", "-Infinity", None]),
         "total_cost": st.sampled_from(["NaN", None, "-0.000001"]),
         "metadata": st.sampled_from(['{"n": [1.00, -0.0, 1e-7]}', "null", None, "[]"]),
-        "created_at": st.sampled_from(["infinity", None]),
-        "updated_at": st.sampled_from(["infinity", "-infinity", None]),
+        "created_at": st.sampled_from(["infinity", None, "2020-02-29 12:00:00+00"]),
+        "updated_at": st.sampled_from(["infinity", "-infinity", None, None]),
         "ended_at": st.sampled_from(["0001-01-01 BC", "2020-02-29 12:00:00.000001+00"]),
     },
 )
@@ -118,6 +132,7 @@ _OPERATIONS: dict[str, tuple[Any, ...]] = {
     "add_message": (st.just("said again"),),
     "end": (),
     "delete": (),
+    "delete_archived": (),
     "transcript": (),
 }
 
@@ -183,6 +198,7 @@ class Machine(RuleBasedStateMachine):
             "not live": lambda key: not model.is_live(key),
             "in both places": model.is_conflict,
             "held": model.holds.__contains__,
+            "due": model.is_due,
         }[state]
         return [name for name, key in self.ids.items() if is_so(key)]
 
@@ -190,7 +206,9 @@ class Machine(RuleBasedStateMachine):
 
     def do(self, client: str, operation: str, *arguments: Any) -> Any:
         """Let a client do something; compare its answer, and all that is there now."""
-        told, refused = _outcome(getattr(self.world.clients[client], operation), *arguments)
+        acting = self.world.clients[client]
+        self.model.actor = acting.actor
+        told, refused = _outcome(getattr(acting, operation), *arguments)
         self.model.look(self.world.look())
         expected, refusal = _outcome(getattr(self.model, operation), *arguments)
         self._check()
@@ -254,6 +272,8 @@ class Machine(RuleBasedStateMachine):
         copied=st.dictionaries(st.integers(0, 5), st.sampled_from(sorted(_COPIES)), max_size=2),
         held=st.sets(st.integers(0, 5), max_size=2),
         policies=st.dictionaries(_TYPES | st.just(ALL_TYPES), _POLICIES, max_size=2),
+        actor=_ACTORS,
+        setting=_ACTORS,
     )
     def begin(
         self,
@@ -262,8 +282,11 @@ class Machine(RuleBasedStateMachine):
         copied: dict[int, str],
         held: set[int],
         policies: dict[str, Policy],
+        actor: str | None,
+        setting: str | None,
     ) -> None:
         """Begin in the middle: sessions are archived, in both places, or held."""
+        self.world.sql.act_for(actor, setting)
         keys: set[UUID] = set()
         for new in sessions:
             session_id = self._new_id()
@@ -271,7 +294,8 @@ class Machine(RuleBasedStateMachine):
             keys |= self._insert(session_id, new)
         self.learn(keys)
         made = dict(enumerate(self.sessions("live")))
-        self.archive_several("sql", [made[i] for i in sorted(archived & made.keys())])
+        chosen = [made[i] for i in sorted(archived & made.keys())]
+        self.move_several("sql", ("archive_all", None), chosen)
         for i, copy in copied.items():
             if i in made.keys() - archived:
                 self.copy(made[i], copy)
@@ -314,9 +338,11 @@ class Machine(RuleBasedStateMachine):
             ("engine_chat_sessions", "updated_at"),
             ("engine_chat_session_archive", "archived_at"),
             ("engine_chat_message_archive", "archived_at"),
+            ("engine_archive_event", "at"),
         ):
             statement = f"UPDATE {table} SET {column} = {column} - %(age)s"
             self.world.execute(statement, age=timedelta(days))
+        self.model.become_older(timedelta(days))
         live, archive = self.model.live, self.model.archive
         self.learn([*live.sessions, *archive.sessions, *archive.messages])
 
@@ -363,13 +389,30 @@ class Machine(RuleBasedStateMachine):
     def archive(self, client: str, session: str) -> None:
         self.do(client, "archive_one", self.ids[session])
 
-    @rule(client=_NO_HTTP, sessions=_SEVERAL)
-    def archive_several(self, client: str, sessions: list[str]) -> None:
-        self.do(client, "archive_all", [self.ids[session] for session in sessions])
+    @rule(client=_NO_HTTP, move=_MOVES, sessions=_SEVERAL)
+    def move_several(
+        self, client: str, move: tuple[str, tuple[str, bool] | None], sessions: list[str]
+    ) -> None:
+        """Move sessions, as a batch of a run if there is one: which SQL alone can say."""
+        operation, run = move
+        ids = [self.ids[session] for session in sessions]
+        if run is None:
+            self.do(client, operation, ids)
+        else:
+            self.do("sql", "in_run", operation, ids, *run)
 
     @on("only archived", client=_EVERY)
     def restore(self, client: str, session: str) -> None:
         self.do(client, "restore", self.ids[session])
+
+    @on("there", client=_SERVICES | st.just("sql"))
+    def delete(self, client: str, session: str) -> None:
+        """Delete a session for good, wherever it is."""
+        is_live = self.model.is_live(self.ids[session])
+        operation = "delete" if is_live else "delete_archived"
+        if not hasattr(self.world.clients[client], operation):
+            client = "manager"
+        self.do(client, operation, self.ids[session])
 
     @precondition(lambda self: self.sessions("only live"))
     @rule(copies=st.lists(st.sampled_from(sorted(_COPIES)), min_size=2, max_size=4), client=_EVERY)
@@ -468,6 +511,21 @@ class Machine(RuleBasedStateMachine):
         if client == "http":
             prune = Prune(prune.older_than or timedelta(days=30), None, 500)
         self.do(client, "prune", prune)
+
+    @on("due", client=_EVERY, prune=_PRUNES)
+    def prune_what_is_referred_to(self, session: str, client: str, prune: Prune) -> None:
+        """Let another table refer to a session: whatever is in the way, the prune goes on."""
+        session_id = self.ids[session]
+        if self.model.is_tied(session_id):
+            return
+        self.world.execute("INSERT INTO bookmark VALUES (%(id)s)", id=session_id)
+        self.model.refer_to(session_id)
+        self.do(client, "archive_one", session_id)
+        self.do("sql", "delete", session_id)
+        self.do("sql", "prune_batch", prune)
+        self.prune(client, prune)
+        self.world.execute("DELETE FROM bookmark")
+        self.model.refer_no_more()
 
     @precondition(lambda self: self.model.archive.sessions)
     @rule(

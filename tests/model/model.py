@@ -4,17 +4,21 @@ A :class:`Model` holds every row and says of each operation what it answers and 
 where afterwards. Its operations have the names and arguments that they have in the clients
 (:mod:`tests.model.clients`). It knows nothing of how a row is moved, and never makes one: what
 the application writes it takes over from the database, and from then on the row must stay.
+
+It says of each operation, too, which events the journal has afterwards, and no others. When
+something was done only the database knows: the model takes that over and says which times must
+be the same, and between which moments they must lie.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-CONFLICT, DRIFT, HELD, INVALID = "AR001", "AR002", "AR003", "22023"
+CONFLICT, DRIFT, HELD, INVALID, REFERENCED = "AR001", "AR002", "AR003", "22023", "23503"
 ALL_TYPES = "*"
 
 # The values of a row by column, as the bytes that PostgreSQL sends. They tell -0.0 from 0.0, a
@@ -22,10 +26,13 @@ ALL_TYPES = "*"
 Row = dict[str, bytes | None]
 Answer = dict[str, Any]
 # What an answer can tell.
-ANSWERED = {
-    *("archived_at", "message_count", "newly_archived", "newly_restored", "newly_resolved"),
-    *("place", "sessions", "messages"),
+TIMES = {"archived_at", "restored_at", "deleted_at", "due_from"}
+ANSWERED = TIMES | {
+    *("message_count", "newly_archived", "newly_restored", "newly_resolved"),
+    *("place", "sessions", "messages", "left_behind"),
 }
+# The kinds of run of which a call may be a batch.
+RUN_KINDS = {"archive_all": {"archive", "prune"}, "restore_all": {"restore", "undo"}}
 
 
 class Refused(Exception):
@@ -64,7 +71,7 @@ class Seen:
     """All that the database holds at one moment.
 
     :param now: its clock.
-    :param views: what its views say, as :meth:`Model.views` does.
+    :param views: what its views and its other tables say, as :meth:`Model.views` does.
     """
 
     live: Place
@@ -89,15 +96,46 @@ class Prune(NamedTuple):
     batch_size: int
 
 
+_ANY_PRUNE = Prune(timedelta(days=1), None, 1)
+
+
 class Run(NamedTuple):
     """A row of the run log."""
 
     kind: str
+    started_by: str
     batches: int
     sessions: int
     messages: int
     stop_reason: str
     state: str = "finished"
+
+
+class Event(NamedTuple):
+    """An entry of the journal."""
+
+    event: str
+    at: int
+    actor: str
+    run_id: int | None
+    message_count: int | None
+    detail: dict[str, str] | None
+
+
+class Figure(NamedTuple):
+    """A figure of the health; None for what is a time, or PostgreSQL's own words."""
+
+    value: int | None
+    reading: str | None
+    is_ok: bool
+    has_remedy: bool
+
+
+class Hold(NamedTuple):
+    """Why a session must stay, and who said so first."""
+
+    reason: str
+    placed_by: str
 
 
 class Model:
@@ -111,13 +149,20 @@ class Model:
         self._seen_before = seen.now
         self.live, self.archive = Place(), Place()
         self.drift: str | None = None
-        self.holds: dict[UUID, str] = {}
+        # who is on record for what is done next
+        self.actor = ""
+        self.journal: dict[UUID, list[Event]] = {}
+        # the SQLSTATE for which a prune left a session, and the run
+        self.left: dict[UUID, tuple[str, int | None]] = {}
+        # another table refers to these
+        self.referenced: set[UUID] = set()
+        self.holds: dict[UUID, Hold] = {}
         self.policies = {
             ALL_TYPES: Policy(timedelta(days=30)),
             "cron": Policy(timedelta(days=1)),
         }
         self.runs: list[Run] = []
-        self.resolutions: list[tuple[UUID, str, str | None, str | None]] = []
+        self.resolutions: list[tuple[UUID, str, str | None, str | None, str]] = []
 
     def look(self, seen: Seen) -> None:
         """See what the database holds after an operation, before it is asked about it."""
@@ -137,6 +182,37 @@ class Model:
         """Return the ids of a session and of its messages, wherever they are."""
         messages = self.live.messages_of(session_id).keys()
         return {session_id} | messages | self.archive.messages_of(session_id).keys()
+
+    # The journal
+
+    def _record(
+        self,
+        session_id: UUID,
+        event: str,
+        message_count: int | None = None,
+        *,
+        run_id: int | None = None,
+        **detail: str,
+    ) -> int:
+        """Add an event, of the time that the database says; return that."""
+        events = self.journal.setdefault(session_id, [])
+        seen = self.seen.views["engine_archive_event"].get(session_id, [])
+        assert len(seen) > len(events), f"{session_id} has no event for being {event}"
+        at = seen[len(events)].at
+        assert self._seen_before <= at <= self.seen.now, f"{session_id} was not {event} now"
+        events.append(Event(event, at, self.actor, run_id, message_count, detail or None))
+        return at
+
+    def _restored_at(self, session_id: UUID) -> int | None:
+        """Return when a session was restored last."""
+        events = self.journal.get(session_id, [])
+        return max((event.at for event in events if event.event == "restored"), default=None)
+
+    def become_older(self, age: timedelta) -> None:
+        """Let all that is in the journal have been some time ago."""
+        for session_id, events in self.journal.items():
+            aged = [event._replace(at=event.at - microseconds(age)) for event in events]
+            self.journal[session_id] = aged
 
     # Where is what
 
@@ -181,28 +257,54 @@ class Model:
         assert self.live.sessions[session_id]["status"] == b"ended"
         return True
 
-    def delete(self, session_id: UUID) -> bool:
+    def delete(self, session_id: UUID) -> Answer | None:
         if not self.is_live(session_id):
-            return False
+            return None
         if session_id in self.holds:
             raise Refused(HELD)
-        self.live.take(session_id)
-        return True
+        self._refuse_referenced([session_id])
+        _, messages = self.live.take(session_id)
+        self.left.pop(session_id, None)
+        return self._deleted(session_id, len(messages), "live")
+
+    def delete_archived(self, session_id: UUID) -> Answer | None:
+        if not self.is_archived(session_id):
+            return None
+        if session_id in self.holds:
+            raise Refused(HELD)
+        if self.is_live(session_id):
+            raise Refused(CONFLICT)
+        _, messages = self.archive.take(session_id)
+        return self._deleted(session_id, len(messages), "archive")
+
+    def _deleted(self, session_id: UUID, count: int, place: str) -> Answer:
+        deleted_at = self._record(session_id, "deleted", count, place=place)
+        return {"deleted_at": deleted_at, "message_count": count}
+
+    def refer_to(self, session_id: UUID) -> None:
+        self.referenced.add(session_id)
+
+    def refer_no_more(self) -> None:
+        self.referenced.clear()
 
     # The moves
 
-    def archive_all(self, session_ids: list[UUID]) -> dict[UUID, Answer]:
+    def archive_all(self, session_ids: list[UUID], run_id: int | None = None) -> dict[UUID, Answer]:
         self._refuse_drift()
         live = set(filter(self.is_live, session_ids))
         if live & self.holds.keys():
             raise Refused(HELD)
+        self._refuse_referenced(live)
         copied = set(filter(self.is_conflict, live))
         if not all(map(self._has_copy, copied)):
             raise Refused(CONFLICT)
         for session_id in copied:
             self.live.take(session_id)
+            self.left.pop(session_id, None)
+            count = len(self.archive.messages_of(session_id))
+            self._record(session_id, "resolved", count, run_id=run_id, destination="archive")
         for session_id in live - copied:
-            self._move_to_archive(session_id)
+            self._move_to_archive(session_id, run_id)
         return {
             session_id: {
                 "archived_at": integer(self.archive.sessions[session_id]["archived_at"]),
@@ -215,12 +317,14 @@ class Model:
     def archive_one(self, session_id: UUID) -> Answer | None:
         return self.archive_all([session_id]).get(session_id)
 
-    def _move_to_archive(self, session_id: UUID) -> int:
+    def _move_to_archive(self, session_id: UUID, run_id: int | None = None) -> int:
         row, messages = self.live.take(session_id)
         assert row is not None
         # One time for all rows of a session, which only the database knows.
         archived_at = self.seen.archive.sessions.get(session_id, {}).get("archived_at")
-        assert self._seen_before <= integer(archived_at) <= self.seen.now, "not archived now"
+        at = self._record(session_id, "archived", len(messages), run_id=run_id)
+        assert integer(archived_at) == at, "the journal says another time than the archive"
+        self.left.pop(session_id, None)
         moved = {"archived_at": archived_at}
         self.archive.sessions[session_id] = row | moved
         self.archive.messages |= {key: message | moved for key, message in messages.items()}
@@ -237,27 +341,62 @@ class Model:
         live: Row = getattr(self.live, table)[key]
         return archived is not None and live == _as_live(archived)
 
-    def restore(self, session_id: UUID) -> Answer | None:
+    def restore_all(self, session_ids: list[UUID], run_id: int | None = None) -> dict[UUID, Answer]:
         self._refuse_drift()
-        was_archived = self.is_archived(session_id)
-        if was_archived and self.is_live(session_id):
+        archived = set(filter(self.is_archived, session_ids))
+        if any(map(self.is_live, archived)):
             raise Refused(CONFLICT)
-        if was_archived:
+        for session_id in archived:
             row, messages = self.archive.take(session_id)
             assert row is not None
             self.live.sessions[session_id] = _as_live(row)
             self.live.messages |= {key: _as_live(message) for key, message in messages.items()}
-        elif not self.is_live(session_id):
-            return None
-        was_deleted = self._undelete(session_id)
-        count = len(self.live.messages_of(session_id))
-        return {"message_count": count, "newly_restored": was_archived or was_deleted}
+        live = set(filter(self.is_live, session_ids))
+        restored = archived | set(filter(self._undelete, live))
+        restored_at = {
+            key: self._record(key, "restored", len(self.live.messages_of(key)), run_id=run_id)
+            for key in restored
+        }
+        assert len(set(restored_at.values())) <= 1, "not restored at one time"
+        return {
+            session_id: {
+                "restored_at": restored_at.get(session_id),
+                "message_count": len(self.live.messages_of(session_id)),
+                "newly_restored": session_id in restored,
+                "due_from": self._due_from(self.live.sessions[session_id]),
+            }
+            for session_id in live
+        }
+
+    def restore(self, session_id: UUID) -> Answer | None:
+        return self.restore_all([session_id]).get(session_id)
 
     def _undelete(self, session_id: UUID) -> bool:
         was_deleted = self.is_soft_deleted(session_id)
         if was_deleted:
             self.live.sessions[session_id]["status"] = b"active"
         return was_deleted
+
+    def in_run(
+        self, operation: str, session_ids: list[UUID], kind: str, is_over: bool
+    ) -> dict[UUID, Answer]:
+        """Do an operation as the only batch of a run, which may be over or of the wrong kind."""
+        run_id = len(self.runs) + 1
+        try:
+            if is_over or kind not in RUN_KINDS[operation]:
+                raise Refused(INVALID)
+            answers: dict[UUID, Answer] = getattr(self, operation)(session_ids, run_id)
+        except Refused:
+            why = ("nothing left", "finished") if is_over else ("failed", "failed")
+            self.runs.append(Run(kind, self.actor, 0, 0, 0, *why))
+            raise
+        told = answers.values()
+        moved = [one for one in told if one.get("newly_archived") or one.get("newly_restored")]
+        # A prune records its batches itself.
+        done = (1, len(moved), sum(one["message_count"] for one in moved))
+        figures = (0, 0, 0) if kind == "prune" else done
+        self.runs.append(Run(kind, self.actor, *figures, "nothing left"))
+        return answers
 
     def resolve(self, session_id: UUID, destination: str, kept: str | None) -> Answer | None:
         self._refuse_drift()
@@ -283,32 +422,46 @@ class Model:
         row, _ = self.archive.take(session_id)
         dropped = None
         if differ and row is not None:
-            rows = {"live": self.live.sessions[session_id], "archived": _as_live(row)}
+            rows = {"live": self.live.sessions[session_id], "archive": _as_live(row)}
             self.live.sessions[session_id] = rows.pop(str(kept))
             (dropped,) = rows.values()
         self.live.messages |= {key: _as_live(message) for key, message in archived.items()}
         title = None if dropped is None else text(dropped["title"])
-        self.resolutions.append((session_id, destination, kept if differ else None, title))
+        kept = kept if differ else None
+        self.resolutions.append((session_id, destination, kept, title, self.actor))
         if destination == "archive":
             self._move_to_archive(session_id)
         else:
             self._undelete(session_id)
+            self.left.pop(session_id, None)
+        detail = {"destination": destination} | ({"kept": kept} if kept else {})
+        self._record(session_id, "resolved", count, **detail)
         return answer
 
     def _refuse_drift(self) -> None:
         if self.drift:
             raise Refused(DRIFT)
 
+    def _refuse_referenced(self, session_ids: Iterable[UUID]) -> None:
+        if self.referenced & set(session_ids):
+            raise Refused(REFERENCED)
+
     # The retention
 
     def hold(self, session_id: UUID, reason: str) -> bool:
         if not (self.is_live(session_id) or self.is_archived(session_id)):
             return False
-        self.holds[session_id] = reason
+        held_before = self.holds.get(session_id)
+        placed_by = held_before.placed_by if held_before else self.actor
+        self.holds[session_id] = Hold(reason, placed_by)
+        self._record(session_id, "held", reason=reason)
         return True
 
     def release(self, session_id: UUID) -> bool:
-        return self.holds.pop(session_id, None) is not None
+        if self.holds.pop(session_id, None) is None:
+            return False
+        self._record(session_id, "released")
+        return True
 
     def set_policy(self, session_type: str, policy: Policy) -> None:
         self.policies[session_type] = policy
@@ -323,17 +476,31 @@ class Model:
                 return name, self.policies[name]
         return ALL_TYPES, Policy(None, enabled=False)
 
-    def _late(self, time: bytes | None, after: timedelta | None, policy: Policy) -> int:
+    def _late(self, time: int | None, after: timedelta | None, policy: Policy) -> int:
         """Return for how long an age has been over, in microseconds; 0 if it is not."""
         if time is None or after is None or not policy.enabled:
             return 0
-        return max(0, self.seen.now - integer(time) - after // timedelta(microseconds=1))
+        return max(0, self.seen.now - time - microseconds(after))
+
+    def _age_from(self, row: Row) -> int | None:
+        """Return when the age of a live session begins: its last update, or its last restore."""
+        updated_at = row["updated_at"] or row["created_at"]
+        begins = (updated_at and integer(updated_at), self._restored_at(uuid(row["id"])))
+        return max((time for time in begins if time is not None), default=None)
+
+    def _due_from(self, row: Row) -> int | None:
+        """Return when the prune may take a live session, as its policy says."""
+        _, policy = self._policy(row)
+        age_from = self._age_from(row)
+        if age_from is None or policy.archive_after is None or not policy.enabled:
+            return None
+        return within_python(age_from + microseconds(policy.archive_after))
 
     def _late_for_prune(self, row: Row, older_than: timedelta | None = None) -> int:
         _, policy = self._policy(row)
         if older_than is not None:
             policy = Policy(older_than)
-        return self._late(row["updated_at"], policy.archive_after, policy)
+        return self._late(self._age_from(row), policy.archive_after, policy)
 
     def _is_waiting(self, session_id: UUID) -> bool:
         return session_id in self.holds or self.is_conflict(session_id)
@@ -372,7 +539,16 @@ class Model:
 
     def has_old(self) -> bool:
         """Tell whether some prune would take, or leave waiting, something."""
-        return bool(self._old(Prune(timedelta(days=1), None, 1)))
+        return bool(self._old(_ANY_PRUNE))
+
+    def is_due(self, session_id: UUID) -> bool:
+        """Tell whether some prune would take a session, or leave it waiting."""
+        return session_id in self._old(_ANY_PRUNE)
+
+    def is_tied(self, session_id: UUID) -> bool:
+        """Tell whether a prune may as well take another session as this one."""
+        ranks = [self._prune_rank(_ANY_PRUNE, key)[1:] for key in self.live.sessions]
+        return ranks.count(self._prune_rank(_ANY_PRUNE, session_id)[1:]) > 1
 
     def count_prunable(self, prune: Prune) -> dict[str, tuple[int, ...]]:
         """Return the sessions and messages to archive of each type, and what waits and why."""
@@ -390,31 +566,55 @@ class Model:
 
     def prune_batch(self, prune: Prune) -> Answer:
         due = self._prunable(prune)
+        picked, left = next(self._batches(due, prune.batch_size), ([], self.referenced & set(due)))
+        rank = partial(self._prune_rank, prune)
         gone = self.live.sessions.keys() - self.seen.live.sessions.keys()
-        _check_first(prune.batch_size, due, gone, partial(self._prune_rank, prune))
-        return _total(map(self._move_to_archive, gone))
+        movable = [key for key in due if key not in self.referenced]
+        _check_first(len(picked), movable, gone, rank)
+        self._leave(left, None)
+        return _total(map(self._move_to_archive, gone)) | {"left_behind": len(left)}
 
     def prune(self, prune: Prune) -> Answer:
-        return self._run(
-            "prune", lambda: self._prunable(prune), self._move_to_archive, prune.batch_size
-        )
+        def move(due: list[UUID], run_id: int) -> tuple[int, Answer]:
+            left = self.referenced & set(due)
+            self._leave(left, run_id)
+            batches = sum(1 for _ in self._batches(due, prune.batch_size))
+            moved = [self._move_to_archive(key, run_id) for key in due if key not in left]
+            return batches, _total(moved) | {"left_behind": len(left)}
+
+        return self._run("prune", lambda: self._prunable(prune), move)
+
+    def _batches(self, due: list[UUID], size: int) -> Iterator[tuple[list[UUID], set[UUID]]]:
+        """Yield what each batch of a prune moves, and what it meets and has to leave."""
+        rest = list(due)
+        while set(rest) - self.referenced:
+            moved: list[UUID] = []
+            left: set[UUID] = set()
+            while not moved:
+                picked = [key for key in rest if key not in left][:size]
+                left |= self.referenced & set(picked)
+                moved = [key for key in picked if key not in left]
+            yield moved, left
+            rest = [key for key in rest if key not in moved]
+
+    def _leave(self, session_ids: set[UUID], run_id: int | None) -> None:
+        self.left |= dict.fromkeys(session_ids, (REFERENCED, run_id))
 
     def _run(
         self,
         kind: str,
         due: Callable[[], list[UUID]],
-        move: Callable[[UUID], int],
-        batch_size: int,
+        move: Callable[[list[UUID], int], tuple[int, Answer]],
     ) -> Answer:
         """Move all that is due, and log it."""
         try:
             keys = due()
         except Refused:
-            self.runs.append(Run(kind, 0, 0, 0, "failed", "failed"))
+            self.runs.append(Run(kind, self.actor, 0, 0, 0, "failed", "failed"))
             raise
-        total = _total(map(move, keys))
-        batches = -(-len(keys) // batch_size)
-        self.runs.append(Run(kind, batches, total["sessions"], total["messages"], "nothing left"))
+        batches, total = move(keys, len(self.runs) + 1)
+        figures = (batches, total["sessions"], total["messages"])
+        self.runs.append(Run(kind, self.actor, *figures, "nothing left"))
         return total
 
     def _purgeable(self, session_type: str | None) -> list[UUID]:
@@ -430,13 +630,14 @@ class Model:
 
     def _late_for_purge(self, row: Row) -> int:
         _, policy = self._policy(row)
-        return self._late(row["archived_at"], policy.purge_after, policy)
+        return self._late(integer(row["archived_at"]), policy.purge_after, policy)
 
     def _purge_rank(self, session_id: UUID) -> int:
         return integer(self.archive.sessions[session_id]["archived_at"])
 
-    def _purge(self, session_id: UUID) -> int:
+    def _purge(self, session_id: UUID, run_id: int | None = None) -> int:
         _, messages = self.archive.take(session_id)
+        self._record(session_id, "purged", len(messages), run_id=run_id)
         return len(messages)
 
     def purge_batch(self, session_type: str | None, batch_size: int) -> Answer:
@@ -446,7 +647,11 @@ class Model:
         return _total(map(self._purge, gone))
 
     def purge(self, session_type: str | None, batch_size: int) -> Answer:
-        return self._run("purge", lambda: self._purgeable(session_type), self._purge, batch_size)
+        def move(due: list[UUID], run_id: int) -> tuple[int, Answer]:
+            total = _total(self._purge(key, run_id) for key in due)
+            return -(-len(due) // batch_size), total | {"left_behind": 0}
+
+        return self._run("purge", lambda: self._purgeable(session_type), move)
 
     # Looking
 
@@ -495,6 +700,8 @@ class Model:
             "engine_session_conflict": {key: self._compared(key) for key in self._conflicts()},
             "engine_archive_health": self._health(),
             "engine_archive_run_list": self.runs,
+            "engine_archive_event": self.journal,
+            "engine_archive_left": self.left,
             "engine_session_hold": self.holds,
             "engine_archive_policy": self.policies,
             "engine_conflict_resolution": self.resolutions,
@@ -510,7 +717,7 @@ class Model:
             row = "equal" if self._same("sessions", session_id) else "different"
         return row, len(live), len(archived), equal, len(both) - equal
 
-    def _health(self) -> dict[tuple[str, str], tuple[str | None, bool]]:
+    def _health(self) -> dict[tuple[str, str], Figure]:
         late: dict[str, list[int]] = {name: [] for name in self.policies}
         soft_deleted = 0
         for key, row in self.live.sessions.items():
@@ -520,22 +727,47 @@ class Model:
                 soft_deleted += 1
             elif for_prune := self._late_for_prune(row):
                 late[self._policy(row)[0]].append(for_prune)
-        two_days = timedelta(days=2) // timedelta(microseconds=1)
-        chat, conflicts = "engine_chat_sessions", len(self._conflicts())
-        return {
-            **{
-                ("backlog", name): (
-                    f"{len(times)} sessions are due",
-                    max(times, default=0) < two_days,
-                )
-                for name, times in late.items()
-            },
-            ("soft-deleted", chat): (f"{soft_deleted} sessions", True),
-            ("conflicts", chat): (f"{conflicts} sessions are live and archived", not conflicts),
-            ("held", "engine_session_hold"): (f"{len(self.holds)} sessions", True),
-            **{("last run", run.kind): (None, run.state == "finished") for run in self.runs},
-            **({("drift", self.drift): (None, False)} if self.drift else {}),
+        two_days = microseconds(timedelta(days=2))
+        chat, conflicts, held = "engine_chat_sessions", len(self._conflicts()), len(self.holds)
+
+        def count(number: int, reading: str, *, is_ok: bool = True) -> Figure:
+            return Figure(number, f"{number} {reading}", is_ok, has_remedy=number > 0)
+
+        figures = {
+            ("backlog", name): count(
+                len(times), "sessions are due", is_ok=max(times, default=0) < two_days
+            )
+            for name, times in late.items()
         }
+        figures["soft_deleted", chat] = count(soft_deleted, "sessions")
+        reading = "sessions are live and archived"
+        figures["conflicts", chat] = count(conflicts, reading, is_ok=not conflicts)
+        figures["held", "engine_session_hold"] = count(held, "sessions")
+        for run in self.runs:
+            is_ok = run.state == "finished"
+            figures["last_run", run.kind] = Figure(None, None, is_ok, has_remedy=not is_ok)
+        if self.drift:
+            figures["drift", self.drift] = Figure(1, None, is_ok=False, has_remedy=True)
+        return figures
+
+
+def microseconds(age: timedelta) -> int:
+    """Count an age as PostgreSQL does."""
+    return age // timedelta(microseconds=1)
+
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def timestamp(time: datetime) -> int:
+    """Count a time as PostgreSQL does."""
+    return microseconds(time - _EPOCH)
+
+
+def within_python(time: int) -> int:
+    """Return the time nearest to one that Python can hold: infinity is the end of its years."""
+    first, last = (timestamp(end.replace(tzinfo=UTC)) for end in (datetime.min, datetime.max))
+    return min(max(time, first), last)
 
 
 def integer(value: bytes | None) -> int:

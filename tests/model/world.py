@@ -1,6 +1,7 @@
 """The database that a model is compared with, emptied for every sequence of steps."""
 
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -8,7 +9,7 @@ from psycopg.rows import namedtuple_row
 
 from aria_db.database import Database
 from tests.model.clients import CommandLine, Http, Manager, Sql
-from tests.model.model import Place, Policy, Row, Run, Seen, uuid
+from tests.model.model import Event, Figure, Hold, Place, Policy, Row, Run, Seen, uuid
 from tests.sql import adopted_layout
 from tests.sql.rows import ARCHIVE, LIVE
 
@@ -33,9 +34,12 @@ class World:
         self.is_adopted = database.schema is not None
         self._tables = adopted_layout.TABLES if self.is_adopted else LIVE + ARCHIVE
         self._added: list[tuple[str, str]] = []
+        # What an application may have: nothing moves a session while a row refers to it.
+        self.execute(f"CREATE TABLE bookmark (session_id uuid REFERENCES {self._tables[0]} (id))")
+        self.sql = Sql(connection)
         self.manager = Manager(database)
         self.clients = {
-            "sql": Sql(connection),
+            "sql": self.sql,
             "manager": self.manager,
             "http": http,
             "command line": CommandLine(database),
@@ -68,10 +72,12 @@ class World:
 
     def empty(self) -> None:
         """Return to the beginning."""
+        self.sql.act_for(None, None)
         self.drop_added_columns()
         self.execute(
             f"TRUNCATE {', '.join(self._tables)}, engine_session_hold, engine_archive_policy,"
-            " engine_conflict_resolution, engine_archive_run RESTART IDENTITY;"
+            " engine_conflict_resolution, engine_archive_run, engine_archive_event,"
+            " engine_archive_left, bookmark RESTART IDENTITY;"
             " INSERT INTO engine_archive_policy (session_type, archive_after)"
             " VALUES ('*', '30 days'), ('cron', '1 day')"
         )
@@ -123,38 +129,66 @@ class World:
             "engine_session_conflict": {
                 row.session_id: row[3:] for row in of("engine_session_conflict")
             },
+            "engine_archive_event": self._journal(),
             "engine_archive_health": dict(
                 _figure(row)
                 for row in of("engine_archive_health")
-                if row.figure not in {"archived", "size"}
+                if row.figure not in {"oldest_archived", "size"}
             ),
+            "engine_archive_left": {
+                row.session_id: (row.sqlstate, row.run_id) for row in of("engine_archive_left")
+            },
             "engine_archive_run_list": [
                 Run(*(getattr(row, name) for name in Run._fields))
                 for row in of("engine_archive_run_list ORDER BY id")
             ],
             "engine_session_hold": {
-                row.session_id: row.reason for row in of("engine_session_hold")
+                row.session_id: Hold(row.reason, row.placed_by) for row in of("engine_session_hold")
             },
             "engine_archive_policy": {
                 row.session_type: Policy(*(getattr(row, name) for name in Policy._fields))
                 for row in of("engine_archive_policy")
             },
             "engine_conflict_resolution": [
-                (row.session_id, row.destination, row.kept, _title(row.dropped_row))
+                (
+                    row.session_id,
+                    row.destination,
+                    row.kept,
+                    _title(row.dropped_row),
+                    row.resolved_by,
+                )
                 for row in of("engine_conflict_resolution ORDER BY id")
             ],
         }
+
+    def _journal(self) -> dict[UUID, list[Event]]:
+        """Return the events of each session, in their order."""
+        cursor = self._connection.cursor(row_factory=namedtuple_row)
+        events: dict[UUID, list[Event]] = {}
+        for row in cursor.execute(
+            "SELECT *, (extract(EPOCH FROM at - '2000-01-01Z') * 1000000)::bigint AS microseconds"
+            " FROM engine_archive_event ORDER BY session_id, id"
+        ):
+            assert row.role == self._connection.info.user
+            entry = (row.actor, row.run_id, row.message_count, row.detail)
+            of_session = events.setdefault(row.session_id, [])
+            of_session.append(Event(row.event, row.microseconds, *entry))
+        return events
 
 
 def _title(row: dict[str, Any] | None) -> str | None:
     return None if row is None else row["title"] or ""
 
 
-def _figure(row: Any) -> tuple[tuple[str, str], tuple[str | None, bool]]:
-    """Return a figure of the health without times and sizes."""
-    figure, subject, reading, is_ok, _ = row
-    if figure in {"drift", "last run"}:
+def _figure(row: Any) -> tuple[tuple[str, str], Figure]:
+    """Return a figure of the health without times and PostgreSQL's own words."""
+    value, reading, subject = row.value, row.reading, row.subject
+    assert row.unit == {"last_run": "seconds", "drift": "columns"}.get(row.figure, "sessions")
+    if row.figure in {"drift", "last_run"}:
         reading = None
-    if figure == "drift":
+    if row.figure == "last_run":
+        value = None
+    if row.figure == "drift":
         subject = subject.rpartition(".")[2]
-    return (figure, subject), (reading, is_ok)
+    figure = Figure(value, reading, row.is_ok, has_remedy=row.remedy is not None)
+    return (row.figure, subject), figure

@@ -1,7 +1,9 @@
 """The mutation check: ``python -m tests.mutations``; prints a table in Markdown.
 
 Each mutation is a fault in the newest version of one SQL object, and names the tests that must
-fail with it. They run with a copy of ``sql/`` in which that one text is another.
+fail with it. They run with a copy of ``sql/`` in which that one text is another. First of all,
+every fault must find its text exactly once, and every test must pass without it; ``--apply`` does
+no more than the first of these, and needs no server.
 """
 
 import argparse
@@ -17,19 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from aria_db import embedded, resources, sql_objects
+from aria_db import embedded, resources
 from tests.conftest import switch_fsync_off
-from tests.mutations.mutations import MUTATIONS, Mutation
+from tests.mutations.mutation import Mutation, Unusable
+from tests.mutations.mutations import MUTATIONS
 
 # Of a fault that is no SQL any more, and so would be seen by every test.
 _NO_SQL = re.compile(r"(psycopg\.)?errors\.(Syntax|Undefined|Ambiguous|Datatype|Invalid\w*Def)")
 
 # Not ours, and slow to load.
 _NO_PLUGINS = ("-p", "no:schemathesis", "-p", "no:xdist", "-p", "no:cacheprovider")
-
-
-class Unusable(Exception):
-    """A mutation that shows nothing: its text is not in the file, or it is no SQL."""
 
 
 @dataclass(frozen=True)
@@ -102,25 +101,48 @@ def tests_with_a_server() -> Iterator[tuple[Tests, Path]]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def newest_file(name: str) -> Path:
-    """Return the file of the newest version of an SQL object, within ``sql/``."""
-    for kind in ("function", "procedure", "view"):
-        if version := sql_objects.newest(kind).get(name):
-            return sql_objects.path(kind, name, version).relative_to(resources.SQL)
-    raise Unusable(f"there is no {name}")
+@contextmanager
+def folder_with(mutation: Mutation, directory: Path) -> Iterator[Path]:
+    """Give a copy of ``sql/`` with the fault in it.
 
-
-def mutated(mutation: Mutation) -> str:
-    """Return the text of the mutation's file with the fault in it.
-
-    :raises Unusable: what is to be replaced is not there, or not once.
+    :raises Unusable: it cannot be applied.
     """
-    text = (resources.SQL / newest_file(mutation.object)).read_text("utf-8")
-    for right, wrong in mutation.changes:
-        if text.count(right) != 1:
-            raise Unusable(f"is {text.count(right)} times in {mutation.object}:\n{right}")
-        text = text.replace(right, wrong)
-    return text
+    found, text = mutation.applied()
+    copy = directory / "sql"
+    shutil.copytree(resources.SQL, copy)
+    try:
+        (copy / found.path.relative_to(resources.SQL)).write_text(text, "utf-8")
+        yield copy
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def not_applicable(mutations: Sequence[Mutation]) -> list[str]:
+    """Tell which faults cannot be applied to ``sql/`` as it is, and why."""
+    findings = []
+    for mutation in mutations:
+        try:
+            mutation.applied()
+        except Unusable as error:
+            findings.append(f"{mutation}: does not apply: {error}")
+    return findings
+
+
+def not_there(mutations: Sequence[Mutation]) -> dict[Mutation, str]:
+    """Tell which faults name a test that pytest does not find, and the test."""
+    files = {test.partition("::")[0] for mutation in mutations for test in mutation.tests}
+    collected = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", *_NO_PLUGINS, "--quiet", "--collect-only"),
+            *sorted(file for file in files if Path(file).exists()),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found = set(collected.stdout.splitlines())
+    return {
+        mutation: test for mutation in mutations for test in mutation.tests if test not in found
+    }
 
 
 def in_the_table(test: str) -> str:
@@ -135,30 +157,33 @@ def check(mutations: Sequence[Mutation], *, explain: bool) -> list[str]:
     :param explain: print what each test said as well.
     :return: those that no test noticed, or that could not be tried.
     """
-    survivors = []
+    unknown = not_there(mutations)
+    survivors = [f"{mutation}: there is no {test}" for mutation, test in unknown.items()]
+    mutations = [mutation for mutation in mutations if mutation not in unknown]
+    if not mutations:
+        return survivors
     with tests_with_a_server() as (tests, directory):
         named = list(dict.fromkeys(test for mutation in mutations for test in mutation.tests))
-        if broken := tests.run(named, resources.SQL).failed:
-            return [f"{test} fails without any fault: {said}" for test, said in broken.items()]
+        try:
+            broken = tests.run(named, resources.SQL).failed
+        except Unusable as error:
+            return [*survivors, f"the tests cannot be run without any fault:\n{error}"]
+        if broken:
+            survivors += [
+                f"{test} fails without any fault: {said}" for test, said in broken.items()
+            ]
+            return survivors
         print("| object | fault | caught by | s |", "| --- | --- | --- | --: |", sep="\n")
         for mutation in mutations:
             began = time.monotonic()
-            sql = directory / "sql"
             try:
-                text = mutated(mutation)
-                shutil.copytree(resources.SQL, sql)
-                (sql / newest_file(mutation.object)).write_text(text, "utf-8")
-                verdict = tests.run(mutation.tests, sql)
+                with folder_with(mutation, directory) as sql:
+                    verdict = tests.run(mutation.tests, sql)
             except Unusable as error:
-                survivors.append(f"{mutation.object}, {mutation.fault}: cannot be tried: {error}")
+                survivors.append(f"{mutation}: cannot be tried: {error}")
                 verdict = Verdict({}, [])
             else:
-                survivors += [
-                    f"{mutation.object}, {mutation.fault}: not noticed by {test}"
-                    for test in verdict.passed
-                ]
-            finally:
-                shutil.rmtree(sql, ignore_errors=True)
+                survivors += [f"{mutation}: not noticed by {test}" for test in verdict.passed]
             caught = "<br>".join(map(in_the_table, verdict.failed)) or "**nothing**"
             seconds = time.monotonic() - began
             print(
@@ -174,11 +199,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("--only", default="", help="the faults that match, by a regular expression")
     parser.add_argument("--explain", action="store_true", help="print what each test said")
+    parser.add_argument(
+        "--apply", action="store_true", help="look only whether each finds its text exactly once"
+    )
     options = parser.parse_args()
-    chosen = [one for one in MUTATIONS if re.search(options.only, f"{one.object}, {one.fault}")]
+    chosen = [one for one in MUTATIONS if re.search(options.only, str(one))]
 
     began = time.monotonic()
-    survivors = check(chosen, explain=options.explain)
+    survivors = not_applicable(chosen)
+    if not (survivors or options.apply):
+        survivors = check(chosen, explain=options.explain)
     print(f"\n{len(chosen)} faults in {time.monotonic() - began:.0f} s.")
     if survivors:
         print(f"{len(survivors)} findings:", *survivors, sep="\n")

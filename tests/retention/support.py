@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from tests.support import new_session, places
+from tests.support import call, new_session, places
 
 StartBlocked = Callable[..., Future]
 
@@ -19,20 +19,14 @@ GONE = (0, 0, 0, 0)
 
 
 class Moved(NamedTuple):
-    """What one batch did."""
+    """What one batch did; a purge leaves nothing behind."""
 
     sessions: int
     messages: int
+    left_behind: int = 0
 
 
 NOTHING = Moved(0, 0)
-
-
-def call(connection: psycopg.Connection, function: str, **arguments: object) -> list:
-    """Return the rows of ``SELECT * FROM function(name => value, ...)``."""
-    named = ", ".join(f"{name} => %({name})s" for name in arguments)
-    cursor = connection.cursor(row_factory=namedtuple_row)
-    return cursor.execute(f"SELECT * FROM {function}({named})", arguments).fetchall()
 
 
 def prune(connection: psycopg.Connection, **arguments: object) -> Moved:
@@ -43,20 +37,40 @@ def purge(connection: psycopg.Connection, **arguments: object) -> Moved:
     return Moved(*call(connection, "purge_archive", **arguments)[0])
 
 
-def archive(connection: psycopg.Connection, *ids: UUID) -> list:
-    return call(connection, "archive_sessions", session_ids=list(ids))
+def archive(connection: psycopg.Connection, *ids: UUID, **arguments: object) -> list:
+    return call(connection, "archive_sessions", session_ids=list(ids), **arguments)
 
 
-def restore(connection: psycopg.Connection, session_id: UUID) -> list:
-    return call(connection, "restore_session", session_id=session_id)
+def restore(connection: psycopg.Connection, *ids: UUID, **arguments: object) -> list:
+    return call(connection, "restore_sessions", session_ids=list(ids), **arguments)
 
 
-def place_hold(connection: psycopg.Connection, session_id: UUID, reason: str = "asked") -> list:
-    return call(connection, "place_hold", session_id=session_id, reason=reason)
+def place_hold(
+    connection: psycopg.Connection, session_id: UUID, reason: str = "asked", **arguments: object
+) -> list:
+    return call(connection, "place_hold", session_id=session_id, reason=reason, **arguments)
 
 
-def release_hold(connection: psycopg.Connection, session_id: UUID) -> bool:
-    return call(connection, "release_hold", session_id=session_id)[0].release_hold
+def release_hold(connection: psycopg.Connection, session_id: UUID, **arguments: object) -> bool:
+    (row,) = call(connection, "release_hold", session_id=session_id, **arguments)
+    was_held: bool = row.release_hold
+    return was_held
+
+
+def begin_run(connection: psycopg.Connection, kind: str, **arguments: object) -> int:
+    """Open a run of this kind; return its id."""
+    (row,) = call(connection, "begin_archive_run", kind=kind, **arguments)
+    run_id: int = row.begin_archive_run
+    return run_id
+
+
+def finish_run(
+    connection: psycopg.Connection,
+    run_id: int,
+    stop_reason: str = "nothing left",
+    error: str | None = None,
+) -> None:
+    call(connection, "finish_archive_run", run_id=run_id, stop_reason=stop_reason, error=error)
 
 
 def session_of_age(
@@ -91,6 +105,32 @@ def archived_for(
             (age, session_id),
         )
     return session_id
+
+
+def session_restored(connection: psycopg.Connection, ago: str, **columns: object) -> UUID:
+    """Insert a session that was last updated two years ago, and was restored so long ago."""
+    session_id = session_of_age(connection, "2 years", **columns)
+    archive(connection, session_id)
+    restore(connection, session_id)
+    connection.execute(
+        """
+        UPDATE engine_archive_event SET at = now() - %s::interval
+        WHERE session_id = %s AND event = 'restored'
+        """,
+        (ago, session_id),
+    )
+    return session_id
+
+
+def forbid_by_bookmarks(connection: psycopg.Connection) -> None:
+    """Add a table whose rows keep a session from being archived."""
+    connection.execute(
+        "CREATE TABLE bookmarks (session_id uuid NOT NULL REFERENCES engine_chat_sessions)"
+    )
+
+
+def bookmark(connection: psycopg.Connection, session_id: UUID) -> None:
+    connection.execute("INSERT INTO bookmarks VALUES (%s)", (session_id,))
 
 
 def copy_to_archive(connection: psycopg.Connection, session_id: UUID) -> None:
@@ -137,10 +177,16 @@ def locked_sessions(observer: psycopg.Connection, table: str = "engine_chat_sess
 
 
 def whole_reads(connection: psycopg.Connection) -> list[tuple[str, int]]:
-    """Return how often each of the tables, and of those beneath views, was read from end to end."""
+    """Return how often each table that grows was read from end to end.
+
+    Those are the chat tables, or the tables beneath their views; the journal; and the holds.
+    """
     connection.execute("SELECT pg_stat_force_next_flush()")
     return connection.execute(
-        "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname ~ 'chat' ORDER BY relid"
+        """
+        SELECT relname, seq_scan FROM pg_stat_user_tables
+        WHERE relname ~ 'chat|event|left|hold' ORDER BY relid
+        """
     ).fetchall()
 
 
@@ -186,6 +232,38 @@ def stop_at_batch(connection: psycopg.Connection, batch: int) -> None:
         CREATE TRIGGER stop_run BEFORE UPDATE ON engine_archive_run
         FOR EACH ROW WHEN (NEW.batches = {batch} AND OLD.batches < {batch})
         EXECUTE FUNCTION stop_run()
+        """
+    )
+
+
+def left(connection: psycopg.Connection) -> dict[UUID, Any]:
+    """Return what the prunes had to leave, by session."""
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    rows = cursor.execute("SELECT * FROM engine_archive_left").fetchall()
+    return {row.session_id: row for row in rows}
+
+
+def stop_at_the_journal(connection: psycopg.Connection, after: int = 0) -> None:
+    """Make who writes an event wait for the advisory lock 1, its rows moved and not committed.
+
+    :param after: how many events are written before.
+    """
+    connection.execute(
+        f"""
+        CREATE FUNCTION stop_at_the_journal() RETURNS trigger LANGUAGE plpgsql
+        SET lock_timeout = 0 AS $$
+        BEGIN
+            IF (SELECT count(*) FROM engine_archive_event) >= {after} THEN
+                PERFORM pg_advisory_xact_lock_shared(1);
+            END IF;
+            RETURN NEW;
+        END; $$
+        """
+    )
+    connection.execute(
+        """
+        CREATE TRIGGER stop BEFORE INSERT ON engine_archive_event
+        FOR EACH ROW EXECUTE FUNCTION stop_at_the_journal()
         """
     )
 

@@ -1,5 +1,7 @@
 """engine_archive_health: each figure green, and red exactly where somebody should act."""
 
+from typing import Any
+
 import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
@@ -7,11 +9,15 @@ from psycopg.rows import namedtuple_row
 from tests.conftest import Connect
 from tests.retention.support import (
     archived_for,
-    call,
+    begin_run,
     copy_to_archive,
+    finish_run,
+    old_sessions,
+    one,
     place_hold,
     prune,
     session_of_age,
+    session_restored,
     set_policy,
 )
 from tests.support import new_session
@@ -19,10 +25,10 @@ from tests.support import new_session
 FIGURES = {
     ("backlog", "*"),
     ("backlog", "cron"),
-    ("soft-deleted", "engine_chat_sessions"),
+    ("soft_deleted", "engine_chat_sessions"),
     ("conflicts", "engine_chat_sessions"),
     ("held", "engine_session_hold"),
-    ("archived", "engine_chat_session_archive"),
+    ("oldest_archived", "engine_chat_session_archive"),
     ("size", "engine_chat_sessions"),
     ("size", "engine_chat_messages"),
     ("size", "engine_chat_session_archive"),
@@ -30,7 +36,7 @@ FIGURES = {
 }
 
 
-def health(connection: psycopg.Connection) -> dict[tuple[str, str], tuple]:
+def health(connection: psycopg.Connection) -> dict[tuple[str, str], Any]:
     """Return the rows by figure and subject."""
     cursor = connection.cursor(row_factory=namedtuple_row)
     rows = cursor.execute("SELECT * FROM engine_archive_health").fetchall()
@@ -40,7 +46,16 @@ def health(connection: psycopg.Connection) -> dict[tuple[str, str], tuple]:
 
 
 def red(connection: psycopg.Connection) -> set[tuple[str, str]]:
-    return {name for name, row in health(connection).items() if not row.is_ok}
+    """Return the figures that somebody should act on, each of which says how."""
+    bad = {name: row for name, row in health(connection).items() if not row.is_ok}
+    assert all(row.remedy for row in bad.values())
+    return set(bad)
+
+
+def figures(connection: psycopg.Connection, *name: str) -> tuple[object, str, bool]:
+    """Return value and unit of a figure, and whether it says what to do."""
+    row = health(connection)[name]
+    return row.value, row.unit, row.remedy is not None
 
 
 def reading(connection: psycopg.Connection, *name: str) -> str:
@@ -50,8 +65,7 @@ def reading(connection: psycopg.Connection, *name: str) -> str:
 def run_that_ended(
     connection: psycopg.Connection, kind: str, stop_reason: str, error: str | None = None
 ) -> None:
-    run_id = call(connection, "begin_archive_run", kind=kind)[0].begin_archive_run
-    call(connection, "finish_archive_run", run_id=run_id, stop_reason=stop_reason, error=error)
+    finish_run(connection, begin_run(connection, kind), stop_reason, error)
 
 
 def test_a_new_database_has_every_figure_and_all_are_green(connection: psycopg.Connection) -> None:
@@ -59,8 +73,55 @@ def test_a_new_database_has_every_figure_and_all_are_green(connection: psycopg.C
 
     assert set(rows) == FIGURES
     assert red(connection) == set()
-    assert all(row.remedy and row.reading for row in rows.values())
-    assert reading(connection, "archived", "engine_chat_session_archive") == "nothing"
+    assert all(row.reading and row.unit for row in rows.values())
+    assert {row.remedy for row in rows.values()} == {None}
+    assert reading(connection, "oldest_archived", "engine_chat_session_archive") == "nothing"
+
+
+def test_every_figure_has_its_value_and_unit_and_a_remedy_where_there_is_something_to_do(
+    connection: psycopg.Connection,
+) -> None:
+    nothing_to_do, something_to_do = False, True
+    archived_for(connection, "3 days")
+    seconds = one(connection, "SELECT extract(epoch FROM interval '3 days')")
+    oldest, unit, has_remedy = figures(connection, "oldest_archived", "engine_chat_session_archive")
+    assert seconds <= oldest < seconds + 60
+    assert (unit, has_remedy) == ("seconds", nothing_to_do)
+    for table in ("engine_chat_sessions", "engine_chat_message_archive"):
+        size = one(connection, "SELECT pg_total_relation_size(%s)", table)
+        assert figures(connection, "size", table) == (size, "bytes", nothing_to_do)
+
+    sessions = "engine_chat_sessions"
+    expected = {
+        ("backlog", "*"): 3,
+        ("backlog", "cron"): 0,
+        ("soft_deleted", sessions): 2,
+        ("conflicts", sessions): 1,
+        ("held", "engine_session_hold"): 4,
+    }
+    old_sessions(connection, 3)
+    for _ in range(2):
+        new_session(connection, status="archived")
+    copy_to_archive(connection, new_session(connection))
+    for _ in range(4):
+        place_hold(connection, new_session(connection))
+    for name, value in expected.items():
+        assert figures(connection, *name) == (
+            value,
+            "sessions",
+            something_to_do if value else nothing_to_do,
+        )
+
+    connection.execute("ALTER TABLE engine_chat_messages ADD COLUMN rating integer")
+    rating = ("drift", "engine_chat_messages.rating")
+    assert figures(connection, *rating) == (1, "columns", something_to_do)
+
+    for stop_reason, remedy in (("nothing left", nothing_to_do), ("failed", something_to_do)):
+        run_that_ended(connection, "prune", stop_reason)
+        connection.execute("UPDATE engine_archive_run SET started_at = now() - interval '1 hour'")
+        age, *others = figures(connection, "last_run", "prune")
+        assert 3600 <= age < 3660
+        assert others == ["seconds", remedy]
 
 
 def test_a_backlog_is_red_when_its_oldest_session_is_due_for_two_days(
@@ -98,15 +159,45 @@ def test_what_no_policy_asks_for_and_what_waits_is_no_backlog(
     assert reading(connection, "held", "engine_session_hold") == "1 sessions"
 
 
+def test_a_restored_session_is_no_backlog_until_it_is_due_again(
+    connection: psycopg.Connection,
+) -> None:
+    session_restored(connection, "29 days")
+    assert figures(connection, "backlog", "*") == (0, "sessions", False)
+
+    session_restored(connection, "31 days")
+    assert figures(connection, "backlog", "*") == (1, "sessions", True)
+    assert red(connection) == set()
+
+    session_restored(connection, "33 days")
+    assert figures(connection, "backlog", "*") == (2, "sessions", True)
+    assert red(connection) == {("backlog", "*")}
+
+
+@pytest.mark.parametrize(
+    "updated_at",
+    ["infinity", "-infinity", "294276-12-31 23:59:59.999999 UTC", "4713-01-01 BC"],
+)
+def test_a_session_at_an_end_of_time_hides_no_figure(
+    connection: psycopg.Connection, updated_at: str
+) -> None:
+    set_policy(connection, "*", archive_after="365000 days")
+    new_session(connection, created_at=updated_at, updated_at=updated_at)
+    due = 1 if updated_at in {"-infinity", "4713-01-01 BC"} else 0
+
+    assert set(health(connection)) == FIGURES
+    assert figures(connection, "backlog", "*") == (due, "sessions", due == 1)
+
+
 def test_soft_deleted_leftovers_are_counted_until_a_prune_takes_them(
     connection: psycopg.Connection,
 ) -> None:
     session_of_age(connection, "5 years", status="archived")
-    assert reading(connection, "soft-deleted", "engine_chat_sessions") == "1 sessions"
+    assert reading(connection, "soft_deleted", "engine_chat_sessions") == "1 sessions"
     assert red(connection) == set()
 
     prune(connection)
-    assert reading(connection, "soft-deleted", "engine_chat_sessions") == "0 sessions"
+    assert reading(connection, "soft_deleted", "engine_chat_sessions") == "0 sessions"
 
 
 def test_a_session_that_is_live_and_archived_is_red_until_one_copy_goes(
@@ -137,26 +228,26 @@ def test_the_last_run_of_a_kind_is_red_when_it_failed_and_green_when_the_next_di
 ) -> None:
     run_that_ended(connection, "purge" if kind == "prune" else "prune", "nothing left")
     run_that_ended(connection, kind, "failed", "it broke")
-    assert red(connection) == {("last run", kind)}
-    assert "failed" in reading(connection, "last run", kind)
-    assert "it broke" in reading(connection, "last run", kind)
+    assert red(connection) == {("last_run", kind)}
+    assert "failed" in reading(connection, "last_run", kind)
+    assert "it broke" in reading(connection, "last_run", kind)
 
     run_that_ended(connection, kind, "interrupted")
     assert red(connection) == set()
-    assert "interrupted" in reading(connection, "last run", kind)
+    assert "interrupted" in reading(connection, "last_run", kind)
 
 
 def test_the_last_run_is_red_when_it_was_killed_and_not_while_it_runs(
     connection: psycopg.Connection,
 ) -> None:
-    call(connection, "begin_archive_run", kind="prune")
+    begin_run(connection, "prune")
     assert red(connection) == set()
-    assert reading(connection, "last run", "prune").startswith("running, began ")
+    assert reading(connection, "last_run", "prune").startswith("running, began ")
 
     # No backend has this pid.
     connection.execute("UPDATE engine_archive_run SET backend_pid = 0")
-    assert red(connection) == {("last run", "prune")}
-    assert reading(connection, "last run", "prune").startswith("killed, ")
+    assert red(connection) == {("last_run", "prune")}
+    assert reading(connection, "last_run", "prune").startswith("killed, ")
 
 
 def test_the_oldest_and_the_newest_archived_session_are_told(
@@ -169,7 +260,7 @@ def test_the_oldest_and_the_newest_archived_session_are_told(
         "FROM engine_chat_session_archive"
     )
 
-    assert (reading(connection, "archived", "engine_chat_session_archive"),) == expected
+    assert (reading(connection, "oldest_archived", "engine_chat_session_archive"),) == expected
     assert red(connection) == set()
 
 

@@ -16,7 +16,7 @@ from tests.retention.support import (
     StartBlocked,
     archive,
     archived_for,
-    call,
+    left,
     old_sessions,
     one,
     place_hold,
@@ -29,7 +29,7 @@ from tests.retention.support import (
     stop_in_view,
     where,
 )
-from tests.support import new_session, places
+from tests.support import call, new_session, places
 
 
 def assert_held(error: psycopg.Error, session_id: UUID, reason: str) -> None:
@@ -107,15 +107,28 @@ def test_a_released_session_is_pruned_and_purged_again(connection: psycopg.Conne
 def test_a_hold_tells_who_placed_it_and_a_second_one_changes_the_reason_alone(
     connection: psycopg.Connection, connect: Connect, role: str
 ) -> None:
-    connection.execute(f'GRANT EXECUTE ON FUNCTION place_hold(uuid, text) TO "{role}"')
+    connection.execute(f'GRANT EXECUTE ON FUNCTION place_hold(uuid, text, text) TO "{role}"')
     session_id = new_session(connection)
 
     (first,) = place_hold(connect(user=role), session_id, "first")
-    (second,) = place_hold(connection, session_id, "second")
+    (second,) = place_hold(connection, session_id, "second", actor="ada")
 
     assert (first.id, first.hold_reason, first.placed_by) == (session_id, "first", role)
     assert second == first._replace(hold_reason="second")
     assert one(connection, "SELECT count(*) FROM engine_session_hold") == 1
+
+
+def test_a_hold_and_its_refusals_name_the_actor_who_placed_it(
+    connection: psycopg.Connection,
+) -> None:
+    session_id = new_session(connection)
+
+    (hold,) = place_hold(connection, session_id, actor="ada")
+
+    assert hold.placed_by == "ada"
+    with pytest.raises(psycopg.Error) as refusal:
+        archive(connection, session_id, actor="bob")
+    assert refusal.value.diag.message_detail == "The hold was placed by ada."
 
 
 def test_an_unknown_session_cannot_be_held(connection: psycopg.Connection) -> None:
@@ -254,9 +267,14 @@ def test_a_hold_placed_after_a_session_was_chosen_and_before_it_was_locked_keeps
     place_hold(other, held)
     other.execute("SELECT pg_advisory_unlock(1)")
 
-    assert working.result() == Moved(1, 3)
+    if function is prune:
+        assert working.result() == Moved(1, 3, left_behind=1)
+        assert [(row.session_id, row.sqlstate) for row in left(other).values()] == [(held, "AR003")]
+        assert places(other, free) == ARCHIVED
+    else:
+        assert working.result() == Moved(1, 3)
+        assert places(other, free) == GONE
     assert places(other, held) == before
-    assert places(other, free) == (ARCHIVED if function is prune else GONE)
 
 
 @pytest.mark.parametrize("function", [archive, prune, purge])

@@ -13,36 +13,46 @@ from tests.conftest import Connect
 from tests.retention.support import (
     LIVE,
     StartBlocked,
+    bookmark,
+    finish_run,
+    forbid_by_bookmarks,
+    left,
     old_sessions,
     one,
     place_hold,
     runs,
     session_of_age,
     stop_at_batch,
+    stop_at_the_journal,
     wait_until_gone,
     where,
 )
-from tests.support import new_session, wait_until_blocked
+from tests.support import events, new_session, wait_until_blocked
 
 ODD_SCHEMA = 'My "odd" schema, 100% x.y'
 
 # What a role needs that runs the prune and nothing else, besides USAGE on the schema.
 NEEDED = (
-    "PROCEDURE prune_old_sessions(interval, text, integer, interval)",
-    "FUNCTION begin_archive_run(text, jsonb)",
+    "PROCEDURE prune_old_sessions(interval, text, integer, interval, text)",
+    "FUNCTION begin_archive_run(text, jsonb, text)",
     "FUNCTION finish_archive_run(bigint, text, text)",
-    "FUNCTION prune_sessions(interval, text, integer)",
-    "FUNCTION record_archive_batch(bigint, bigint, bigint)",
+    "FUNCTION prune_sessions(interval, text, integer, bigint, text)",
 )
 
+# The signatures of the real ones, so that only the schema tells them apart.
 DECOYS = """
 CREATE SCHEMA decoy;
-CREATE FUNCTION decoy.begin_archive_run(text, jsonb) RETURNS bigint LANGUAGE sql AS 'SELECT 1/0';
-CREATE FUNCTION decoy.prune_sessions(interval, text, integer)
-RETURNS TABLE (sessions bigint, messages bigint) LANGUAGE sql AS 'SELECT 1/0, 1/0';
+CREATE FUNCTION decoy.begin_archive_run(text, jsonb DEFAULT '{}', text DEFAULT NULL)
+RETURNS bigint LANGUAGE sql AS 'SELECT 1/0';
+CREATE FUNCTION decoy.prune_sessions(interval, text, integer, bigint, text)
+RETURNS TABLE (sessions bigint, messages bigint, left_behind bigint)
+LANGUAGE sql AS 'SELECT 1/0, 1/0, 1/0';
 CREATE FUNCTION decoy.finish_archive_run(bigint, text, text) RETURNS void
 LANGUAGE sql AS 'SELECT 1/0';
-CREATE PROCEDURE decoy.prune_old_sessions(interval, text, integer, interval)
+CREATE FUNCTION decoy._record_archive_batch(bigint, bigint, bigint) RETURNS void
+LANGUAGE sql AS 'SELECT 1/0';
+CREATE FUNCTION decoy._actor(text) RETURNS text LANGUAGE sql AS 'SELECT (1/0)::text';
+CREATE PROCEDURE decoy.prune_old_sessions(interval, text, integer, interval, text)
 LANGUAGE sql AS 'SELECT 1/0';
 """
 
@@ -118,7 +128,35 @@ def test_its_arguments_are_those_of_prune_sessions(connection: psycopg.Connectio
     }
 
 
-def test_it_stops_when_max_runtime_is_over_with_the_batch_in_hand_finished(
+def test_its_run_and_the_journal_name_the_actor_and_every_event_names_the_run(
+    connection: psycopg.Connection,
+) -> None:
+    ids = old_sessions(connection, 3)
+
+    run_prune(connection, batch_size=2, actor="ada")
+
+    (run,) = runs(connection)
+    assert (run.started_by, run.arguments) == ("ada", {"batch_size": 2})
+    assert [(event.event, event.actor, event.run_id) for event in events(connection, *ids)] == [
+        ("archived", "ada", run.id)
+    ] * 3
+
+
+def test_what_it_had_to_leave_names_its_run(connection: psycopg.Connection) -> None:
+    forbid_by_bookmarks(connection)
+    bookmarked, *_ = old_sessions(connection, 3)
+    bookmark(connection, bookmarked)
+
+    run_prune(connection, batch_size=2)
+
+    (run,) = runs(connection)
+    assert (run.stop_reason, run.sessions) == ("nothing left", 2)
+    assert {key: (row.run_id, row.sqlstate) for key, row in left(connection).items()} == {
+        bookmarked: (run.id, "23503")
+    }
+
+
+def test_it_stops_when_max_runtime_is_over_after_finishing_the_current_batch(
     connection: psycopg.Connection,
 ) -> None:
     old_sessions(connection, 5)
@@ -246,6 +284,28 @@ def test_a_run_that_is_cancelled_ends_as_interrupted_with_its_last_batch_undone(
     assert run.error == "canceling statement due to user request"
 
 
+def test_a_run_that_somebody_else_finishes_ends_with_its_last_batch_undone(
+    connection: psycopg.Connection, other: psycopg.Connection, start_blocked: StartBlocked
+) -> None:
+    old_sessions(other, 10)
+    stop_at_the_journal(other, after=4)
+    other.execute("SELECT pg_advisory_lock(1)")
+
+    running = start_blocked(run_prune, connection, batch_size=2)
+    (run,) = runs(other)
+    finish_run(other, run.id, "interrupted")
+    other.execute("SELECT pg_advisory_unlock(1)")
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=str(run.id)):
+        running.result()
+
+    assert counts(other) == (6, 4)
+    (run,) = runs(other)
+    assert (run.state, run.stop_reason, run.batches, run.sessions) == (
+        *("finished", "interrupted"),
+        *(2, 4),
+    )
+
+
 def test_a_run_that_fails_tells_why_to_its_caller_and_in_the_log(
     connection: psycopg.Connection,
 ) -> None:
@@ -330,5 +390,6 @@ def test_a_role_needs_execute_on_it_and_on_the_functions_it_calls_and_nothing_el
     assert counts(connection) == (0, 3)
     run = runs(connection)[-1]
     assert (run.started_by, run.state, run.sessions) == (role, "finished", 3)
+    assert {(event.actor, event.role) for event in events(connection)} == {(role, role)}
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        caller.execute("SELECT FROM engine_chat_session_archive")
+        caller.execute("SELECT 1 FROM engine_chat_session_archive")

@@ -15,28 +15,31 @@ from tests.retention.support import (
     NOTHING,
     Moved,
     StartBlocked,
-    call,
+    archive,
+    bookmark,
     copy_to_archive,
+    forbid_by_bookmarks,
+    left,
     locked_sessions,
     old_sessions,
     one,
     place_hold,
     prune,
+    release_hold,
+    restore,
     session_of_age,
+    session_restored,
     set_policy,
     stop_in_view,
     where,
     whole_reads,
 )
-from tests.support import new_session, places
+from tests.support import call, new_session, places
 
 SESSION_IN_USE = "UPDATE engine_chat_sessions SET title = 'in use' WHERE id = %s"
 MESSAGE_IN_USE = "UPDATE engine_chat_messages SET content = 'in use' WHERE session_id = %s"
 MESSAGE_ARRIVING = """
     INSERT INTO engine_chat_messages (session_id, role, content) VALUES (%s, 'user', 'in use')
-"""
-BOOKMARKS = """
-    CREATE TABLE bookmarks (session_id uuid NOT NULL REFERENCES engine_chat_sessions)
 """
 
 
@@ -245,6 +248,115 @@ def test_a_batch_goes_by_the_messages_that_the_application_counts(
     assert prune(connection) == Moved(1, 3)
 
 
+# From when the age counts
+
+
+def test_the_age_of_a_restored_session_counts_from_its_last_restore(
+    connection: psycopg.Connection,
+) -> None:
+    young, old = (session_restored(connection, age) for age in ("29 days", "31 days"))
+    # Of several restores the last one counts.
+    again = session_restored(connection, "90 days")
+    archive(connection, again)
+    restore(connection, again)
+
+    assert prune(connection) == Moved(1, 3)
+    assert where(connection, [young, old, again]) == [LIVE, ARCHIVED, LIVE]
+
+
+@pytest.mark.parametrize("older_than", ["1 hour", "90 days"])
+def test_older_than_counts_from_the_last_restore_too(
+    connection: psycopg.Connection, older_than: str
+) -> None:
+    set_policy(connection, "*", archive_after="1 minute")
+    young = session_restored(connection, "30 minutes")
+    middle = session_restored(connection, "40 days")
+    old = session_restored(connection, "100 days")
+    expected = [middle, old] if older_than == "1 hour" else [old]
+
+    assert prune(connection, older_than=older_than) == Moved(len(expected), 3 * len(expected))
+    assert where(connection, expected) == [ARCHIVED] * len(expected)
+    assert places(connection, young) == LIVE
+
+
+def test_an_update_after_the_last_restore_counts(connection: psycopg.Connection) -> None:
+    young, old = (session_restored(connection, "90 days") for _ in range(2))
+    for session_id, age in ((young, "29 days"), (old, "31 days")):
+        connection.execute(
+            "UPDATE engine_chat_sessions SET updated_at = now() - %s::interval WHERE id = %s",
+            (age, session_id),
+        )
+
+    assert prune(connection) == Moved(1, 3)
+    assert where(connection, [young, old]) == [LIVE, ARCHIVED]
+
+
+def test_a_restored_session_that_was_not_archived_by_age_is_as_young(
+    connection: psycopg.Connection,
+) -> None:
+    """The soft delete of a session that was never moved ends with a restore, too."""
+    session_id = session_of_age(connection, "1 year", status="archived")
+    restore(connection, session_id)
+
+    assert prune(connection) == NOTHING
+    assert places(connection, session_id) == LIVE
+
+
+def test_nothing_else_that_the_journal_has_makes_a_session_younger(
+    connection: psycopg.Connection,
+) -> None:
+    session_id = session_restored(connection, "31 days")
+    place_hold(connection, session_id)
+    release_hold(connection, session_id)
+
+    assert prune(connection) == Moved(1, 3)
+    assert places(connection, session_id) == ARCHIVED
+
+
+def test_the_restore_of_one_session_makes_no_other_younger(connection: psycopg.Connection) -> None:
+    restored = session_restored(connection, "1 day")
+    (old,) = old_sessions(connection, 1)
+
+    assert prune(connection) == Moved(1, 3)
+    assert where(connection, [restored, old]) == [LIVE, ARCHIVED]
+
+
+def test_restored_sessions_do_not_keep_a_prune_from_the_others(
+    connection: psycopg.Connection,
+) -> None:
+    """They are the first that the index on updated_at has."""
+    restored = [session_restored(connection, "1 day") for _ in range(3)]
+    old = old_sessions(connection, 2)
+
+    assert [prune(connection, batch_size=1) for _ in range(3)] == [Moved(1, 3)] * 2 + [NOTHING]
+    assert where(connection, [*restored, *old]) == [LIVE] * 3 + [ARCHIVED] * 2
+
+
+def test_a_soft_deleted_session_is_archived_however_recently_it_was_restored(
+    connection: psycopg.Connection,
+) -> None:
+    session_id = session_restored(connection, "1 minute")
+    connection.execute("UPDATE engine_chat_sessions SET status = 'archived'")
+
+    assert prune(connection) == Moved(1, 3)
+    assert places(connection, session_id) == ARCHIVED
+
+
+def test_a_session_that_was_never_updated_is_as_old_as_its_creation(
+    connection: psycopg.Connection,
+) -> None:
+    young, old = (new_session(connection, updated_at=None) for _ in range(2))
+    connection.execute(
+        "UPDATE engine_chat_sessions SET created_at = now() - interval '31 days' WHERE id = %s",
+        (old,),
+    )
+    (counted,) = call(connection, "count_prunable_sessions")
+
+    assert counted.sessions == 1
+    assert prune(connection) == Moved(1, 3)
+    assert where(connection, [young, old]) == [LIVE, ARCHIVED]
+
+
 # What is in use
 
 
@@ -329,8 +441,12 @@ def test_one_that_is_held_or_in_conflict_stops_nobody_else(
     connection.execute("DELETE FROM engine_chat_session_archive WHERE id = %s", (orphaned,))
     seen = messages_seen(connection)
 
-    assert sum(prune(connection, batch_size=batch_size).sessions for _ in range(3)) == 2
-    assert seen == []  # it did not even try
+    batches = [prune(connection, batch_size=batch_size) for _ in range(3)]
+    assert sum(batch.sessions for batch in batches) == 2
+    # it did not even try
+    assert {batch.left_behind for batch in batches} == {0}
+    assert seen == []
+    assert left(connection) == {}
     assert where(connection, free) == [ARCHIVED] * 2
     assert where(connection, [held, identical, different, orphaned]) == [
         LIVE,
@@ -345,7 +461,7 @@ def test_one_that_a_constraint_forbids_to_move_stops_nobody_else_and_is_told(
     connection: psycopg.Connection, batch_size: int
 ) -> None:
     connection.execute("CREATE UNIQUE INDEX ON engine_chat_message_archive (id)")
-    connection.execute(BOOKMARKS)
+    forbid_by_bookmarks(connection)
     colliding, bookmarked, *free = old_sessions(connection, 4)
     connection.execute(
         """
@@ -355,10 +471,12 @@ def test_one_that_a_constraint_forbids_to_move_stops_nobody_else_and_is_told(
         """,
         (colliding,),
     )
-    connection.execute("INSERT INTO bookmarks VALUES (%s)", (bookmarked,))
+    bookmark(connection, bookmarked)
     seen = messages_seen(connection)
 
-    assert sum(prune(connection, batch_size=batch_size).sessions for _ in range(3)) == 2
+    batches = [prune(connection, batch_size=batch_size) for _ in range(3)]
+    assert sum(batch.sessions for batch in batches) == 2
+    assert {batch.left_behind for batch in batches} == {2}
     assert where(connection, [colliding, bookmarked, *free]) == [LIVE] * 2 + [ARCHIVED] * 2
     for session_id in (colliding, bookmarked):
         assert any(f"session {session_id} cannot be archived: " in text for text in seen)
@@ -434,6 +552,8 @@ def test_the_dry_run_counts_what_the_prune_then_does_and_what_waits(
         both = session_of_age(connection, "50 days", session_type=name)
         copy_to_archive(connection, both)
         place_hold(connection, both)
+        for age in ("30 minutes", "2 days", "40 days"):
+            session_restored(connection, age, session_type=name)
     reader = connect(options="-c default_transaction_read_only=on")
 
     counted = call(reader, "count_prunable_sessions", **arguments)
@@ -447,7 +567,9 @@ def test_the_dry_run_counts_what_the_prune_then_does_and_what_waits(
     after = dict(
         connection.execute("SELECT session_type, count(*) FROM engine_chat_sessions GROUP BY 1")
     )
-    assert moved == (sum(row.sessions for row in counted), sum(row.messages for row in counted))
+    assert moved == Moved(
+        sum(row.sessions for row in counted), sum(row.messages for row in counted)
+    )
     assert {row.of_type: row.sessions for row in counted} == {
         name: before[name] - after.get(name, 0)
         for name in before

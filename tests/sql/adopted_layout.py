@@ -1,7 +1,7 @@
 """An application's own tables, adopted through simple updatable views.
 
 The tables have names and keys of their own, ``archived_at`` last, a foreign key between the
-archives, and a column that the design's tables do not have.
+archives, and a column that aria-db's own tables do not have.
 """
 
 import psycopg
@@ -12,7 +12,7 @@ from aria_db.database import Database
 
 SCHEMA = "deployed"
 
-# For tests that run on the design's tables and on these.
+# For tests that run on aria-db's own tables and on these.
 BOTH_LAYOUTS = pytest.mark.parametrize("layout", ["tables", "views"], indirect=True)
 
 _TABLES = """
@@ -67,7 +67,7 @@ TABLES = tuple(table for _, table, _ in _VIEWS)
 
 
 def install(connection: psycopg.Connection, database: Database) -> None:
-    """Create the tables and the views under the design's names, and run the revisions there."""
+    """Create the tables and the views under aria-db's names, and run the revisions there."""
     with connection.transaction():
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
         connection.execute(f"SET LOCAL search_path = {SCHEMA}, pg_temp")

@@ -7,7 +7,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from psycopg import sql
 
+from aria_db import migrate
 from aria_db.database import Database
 from tests.conftest import Connect
 from tests.sql import adopted_layout
@@ -77,6 +80,21 @@ def role(connection: psycopg.Connection) -> Iterator[str]:
     """A role that may log in and nothing else."""
     with temporary_role(connection) as name:
         yield name
+
+
+@pytest.fixture
+def owner(
+    database: Database, connect: Connect, connection: psycopg.Connection, role: str
+) -> psycopg.Connection:
+    """A connection of a plain role that has installed everything in a schema of its own."""
+    connection.execute(sql.SQL("CREATE SCHEMA app AUTHORIZATION {}").format(sql.Identifier(role)))
+    engine = sa.create_engine(database.url.set(username=role))
+    with engine.connect() as installing:
+        migrate.upgrade(installing, schema="app")
+    engine.dispose()
+    owner = connect(user=role)
+    owner.execute("SET search_path = app")
+    return owner
 
 
 @pytest.fixture

@@ -74,27 +74,79 @@ def not_of(rows: list[Row], *session_ids: UUID) -> list[Row]:
     return [row for row in rows if row.session_id not in session_ids]
 
 
-def archive(connection: psycopg.Connection, session_id: UUID | None) -> Any:
+def archive(
+    connection: psycopg.Connection, session_id: UUID | None, actor: str | None = None
+) -> Any:
     """Call ``archive_session``; return its row, with names, or None."""
-    cursor = connection.cursor(row_factory=namedtuple_row)
-    return cursor.execute("SELECT * FROM archive_session(%s)", [session_id]).fetchone()
+    return _row(connection, "archive_session", session_id, actor)
 
 
 def archive_many(
-    connection: psycopg.Connection, session_ids: Iterable[UUID | None]
+    connection: psycopg.Connection,
+    session_ids: Iterable[UUID | None],
+    run_id: int | None = None,
+    actor: str | None = None,
 ) -> dict[UUID, Any]:
     """Call ``archive_sessions``; return its rows by id. Two rows for one id fail."""
+    return _rows_by_id(connection, "archive_sessions", list(session_ids), run_id, actor)
+
+
+def restore(
+    connection: psycopg.Connection, session_id: UUID | None, actor: str | None = None
+) -> Any:
+    """Call ``restore_session``; return its row, with names, or None."""
+    return _row(connection, "restore_session", session_id, actor)
+
+
+def restore_many(
+    connection: psycopg.Connection,
+    session_ids: Iterable[UUID | None],
+    run_id: int | None = None,
+    actor: str | None = None,
+) -> dict[UUID, Any]:
+    """Call ``restore_sessions``; return its rows by id. Two rows for one id fail."""
+    return _rows_by_id(connection, "restore_sessions", list(session_ids), run_id, actor)
+
+
+def delete_live(
+    connection: psycopg.Connection, session_id: UUID | None, actor: str | None = None
+) -> Any:
+    """Call ``delete_chat_session``; return its row, with names, or None."""
+    return _row(connection, "delete_chat_session", session_id, actor)
+
+
+def delete_archived(
+    connection: psycopg.Connection, session_id: UUID | None, actor: str | None = None
+) -> Any:
+    """Call ``delete_archived_session``; return its row, with names, or None."""
+    return _row(connection, "delete_archived_session", session_id, actor)
+
+
+def moved_now(row: Any) -> bool:
+    """Tell whether the call moved the session, and not one before it."""
+    newly: bool = getattr(row, "newly_archived", None) or getattr(row, "newly_restored", False)
+    return newly
+
+
+def _rows(connection: psycopg.Connection, function: str, *arguments: object) -> list[Any]:
+    placeholders = ", ".join(["%s"] * len(arguments))
     cursor = connection.cursor(row_factory=namedtuple_row)
-    rows = cursor.execute("SELECT * FROM archive_sessions(%s)", [list(session_ids)]).fetchall()
+    return cursor.execute(f"SELECT * FROM {function}({placeholders})", arguments).fetchall()
+
+
+def _row(connection: psycopg.Connection, function: str, *arguments: object) -> Any:
+    rows = _rows(connection, function, *arguments)
+    assert len(rows) <= 1
+    return rows[0] if rows else None
+
+
+def _rows_by_id(
+    connection: psycopg.Connection, function: str, *arguments: object
+) -> dict[UUID, Any]:
+    rows = _rows(connection, function, *arguments)
     by_id = {row.id: row for row in rows}
     assert len(by_id) == len(rows)
     return by_id
-
-
-def restore(connection: psycopg.Connection, session_id: UUID | None) -> Any:
-    """Call ``restore_session``; return its row, with names, or None."""
-    cursor = connection.cursor(row_factory=namedtuple_row)
-    return cursor.execute("SELECT * FROM restore_session(%s)", [session_id]).fetchone()
 
 
 def copy_to_archive(connection: psycopg.Connection, session_id: UUID) -> None:

@@ -18,7 +18,7 @@ SESSION_ARCHIVE, MESSAGE_ARCHIVE = "chat_sessions_archive", "chat_messages_archi
 def test_the_applications_own_tables_hold_the_rows_that_move_in_every_column(
     connection: psycopg.Connection,
 ) -> None:
-    """Read from the tables beneath the views, among them columns that the design does not know."""
+    """Read from the tables beneath the views, among them columns that aria-db's own do not have."""
     session_id = new_session(connection)
     connection.execute(
         f"UPDATE {MESSAGES} SET embedding = '[0.5, 1.0, 1.00]', client_message_id = content"

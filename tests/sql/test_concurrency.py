@@ -23,13 +23,17 @@ from tests.sql.rows import (
     archive_many,
     archived,
     copy_to_archive,
+    delete_archived,
+    delete_live,
     live,
+    moved_now,
     not_of,
     of,
     restore,
+    restore_many,
 )
 from tests.sql.writes import ADD_A_MESSAGE, WRITES, begin, write
-from tests.support import new_session, places
+from tests.support import call, new_session, places
 
 
 def assert_one_place_each(connection: psycopg.Connection, expected: list[Row]) -> None:
@@ -188,25 +192,71 @@ def test_a_deadlock_with_a_writer_ends_with_one_of_them_refused_and_nothing_lost
         assert of(live(a), ids["session"])[1:] == of(edited, ids["session"])[1:]
 
 
-@pytest.mark.parametrize("call", [archive, restore])
+def open_run(connection: psycopg.Connection, kind: str) -> int:
+    ((run_id,),) = call(connection, "begin_archive_run", kind=kind)
+    return run_id
+
+
+# Each is a move of `session` in an open run. `archived` and `purged` are archived sessions.
+MOVES_IN_RUNS: dict[str, Callable[[psycopg.Connection, dict[str, UUID]], object]] = {
+    "archive": lambda connection, ids: archive_many(
+        connection, [ids["session"]], open_run(connection, "archive")
+    ),
+    "restore": lambda connection, ids: restore_many(
+        connection, [ids["archived"]], open_run(connection, "restore")
+    ),
+    "delete live": lambda connection, ids: delete_live(connection, ids["session"]),
+    "delete archived": lambda connection, ids: delete_archived(connection, ids["archived"]),
+    "hold": lambda connection, ids: call(
+        connection, "place_hold", session_id=ids["session"], reason="asked"
+    ),
+    "prune": lambda connection, ids: call(
+        connection, "prune_sessions", session_type="old", run_id=open_run(connection, "prune")
+    ),
+    "purge": lambda connection, ids: call(
+        connection, "purge_archive", session_type="purged", run_id=open_run(connection, "purge")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MOVES_IN_RUNS)
 def test_nobody_who_works_on_other_sessions_waits_for_a_move(
-    a: psycopg.Connection, b: psycopg.Connection, ids: dict[str, UUID], start: Start, call: Callable
+    a: psycopg.Connection, b: psycopg.Connection, ids: dict[str, UUID], start: Start, name: str
 ) -> None:
+    """Neither the application, nor another move, nor the next run of the same kind."""
     third = new_session(a)
-    if call is restore:
-        archive(a, ids["session"])
+    sets = []
+    for _ in range(2):
+        for_moves = {"session": new_session(a), "archived": new_session(a)}
+        archive(a, for_moves["archived"])
+        sets.append(for_moves)
+    a.execute("UPDATE engine_archive_policy SET purge_after = '1 year'")
+    for _ in range(2):
+        new_session(a, session_type="old", status="archived")
+        archive(a, new_session(a, session_type="purged"))
+    a.execute(
+        "UPDATE engine_chat_session_archive SET archived_at = now() - interval '2 years'"
+        " WHERE session_type = 'purged'"
+    )
+    new_session(a, session_type="old", updated_at="2001-01-01")
     begin(a)
-    call(a, ids["session"])
+    MOVES_IN_RUNS[name](a, sets[0])
     others = {"session": third, "message": uuid4(), "other": ids["other"]}
 
-    for name in WRITES:
-        writing = start(write, b, name, others)
-        assert writing.done(), name
+    for written in WRITES:
+        writing = start(write, b, written, others)
+        assert writing.done(), written
         writing.result()
     for move in (archive, restore, archive):
         moving = start(move, b, ids["other"])
         assert moving.done()
-        assert moving.result()[-1] is True
+        assert moved_now(moving.result())
+    for other_name, other_move in MOVES_IN_RUNS.items():
+        moving = start(other_move, b, sets[1])
+        assert moving.done(), other_name
+        moving.result()
+        sets[1] = {"session": new_session(b), "archived": new_session(b)}
+        archive(b, sets[1]["archived"])
     a.execute("COMMIT")
 
 
@@ -225,20 +275,20 @@ def test_a_connection_that_dies_before_it_commits_has_moved_nothing(
     assert archive(connection, ids["session"]).newly_archived
 
 
-@pytest.mark.parametrize("call", [archive, restore])
+@pytest.mark.parametrize("move", [archive, restore])
 def test_a_call_that_is_cancelled_while_it_waits_has_moved_nothing(
     a: psycopg.Connection,
     b: psycopg.Connection,
     ids: dict[str, UUID],
     start_blocked: Start,
-    call: Callable,
+    move: Callable,
 ) -> None:
-    if call is restore:
+    if move is restore:
         archive(a, ids["session"])
     before = all_tables(a)
     begin(b)
-    call(b, ids["session"])
-    waiting = start_blocked(call, a, ids["session"])
+    move(b, ids["session"])
+    waiting = start_blocked(move, a, ids["session"])
 
     b.execute("SELECT pg_cancel_backend(%s)", [a.info.backend_pid])
 
@@ -306,9 +356,9 @@ def test_a_session_inserted_anew_while_it_is_archived_is_in_conflict_with_its_ar
     assert archived(a) == of(before, ids["session"])
     in_both = all_tables(a)
 
-    for call in (archive, restore):
+    for move in (archive, restore):
         with pytest.raises(psycopg.Error, match=str(ids["session"])) as refused:
-            call(a, ids["session"])
+            move(a, ids["session"])
         assert refused.value.sqlstate == "AR001"
         assert all_tables(a) == in_both
 
@@ -357,7 +407,7 @@ def test_twenty_connections_archive_one_session_once(
         calls = [start_blocked(archive, connection, ids["session"]) for connection in connections]
         a.execute("COMMIT")
 
-    rows = [call.result() for call in calls]
+    rows = [future.result() for future in calls]
     assert Counter(row.newly_archived for row in rows) == {True: 1, False: 19}
     assert len({(row.id, row.archived_at, row.message_count) for row in rows}) == 1
     assert rows[0].message_count == 3
@@ -376,7 +426,7 @@ def test_twenty_connections_restore_one_session_once(
     calls = [start_blocked(restore, connection, ids["session"]) for connection in connections]
     a.execute("ROLLBACK")
 
-    rows = [call.result() for call in calls]
+    rows = [future.result() for future in calls]
     assert Counter(row.newly_restored for row in rows) == {True: 1, False: 19}
     assert {row.message_count for row in rows} == {3}
     assert {row.restored_at is None for row in rows if not row.newly_restored} == {True}
@@ -595,6 +645,67 @@ def test_one_of_many_that_left_and_came_back_while_the_archive_waited_moves_noth
     assert {row.newly_archived for row in archive_many(a, session_ids).values()} == {True}
 
 
+def test_one_of_many_that_came_back_and_left_while_the_restore_waited_moves_nothing(
+    connection: psycopg.Connection,
+    a: psycopg.Connection,
+    b: psycopg.Connection,
+    start_blocked: Start,
+) -> None:
+    """Another session is locked already: locking this one now could deadlock, so try again."""
+    session_ids = sorted(new_session(connection) for _ in range(3))
+    archive_many(a, session_ids)
+    before = live(a) + archived(a)
+    begin(b)
+    restore(b, session_ids[1])
+    archive(b, session_ids[1])
+    restoring = start_blocked(restore_many, a, session_ids)
+    b.execute("COMMIT")
+
+    with pytest.raises(psycopg.errors.SerializationFailure, match=str(session_ids[1])) as refused:
+        restoring.result()
+    assert refused.value.diag.message_hint
+    assert live(a) + archived(a) == before
+    assert all(map(moved_now, restore_many(a, session_ids).values()))
+
+
+def test_one_of_many_that_was_archived_while_the_restore_waited_moves_nothing(
+    connection: psycopg.Connection,
+    a: psycopg.Connection,
+    b: psycopg.Connection,
+    start_blocked: Start,
+) -> None:
+    """The restore has the archived ones, waits for the live one, and finds that it has left."""
+    session_ids = sorted(new_session(connection) for _ in range(3))
+    archive_many(a, session_ids[1:])
+    begin(b)
+    archive(b, session_ids[0])
+    restoring = start_blocked(restore_many, a, session_ids)
+    b.execute("COMMIT")
+    before = all_tables(a)
+
+    with pytest.raises(psycopg.errors.SerializationFailure, match=str(session_ids[0])) as refused:
+        restoring.result()
+    assert refused.value.diag.message_hint
+    assert all_tables(a) == before
+    assert all(map(moved_now, restore_many(a, session_ids).values()))
+
+
+def test_a_session_that_left_and_came_back_while_the_restore_waited_is_live(
+    a: psycopg.Connection, b: psycopg.Connection, ids: dict[str, UUID], start_blocked: Start
+) -> None:
+    """The row that was waited for is gone, and its successor is another row: look again."""
+    before = live(a)
+    begin(b)
+    archive(b, ids["session"])
+    restore(b, ids["session"])
+    restoring = start_blocked(restore, a, ids["session"])
+    b.execute("COMMIT")
+
+    row = restoring.result()
+    assert (row.id, row.message_count, row.newly_restored) == (ids["session"], 3, False)
+    assert live(a) == before
+
+
 @BOTH_LAYOUTS
 def test_a_session_that_came_back_and_left_while_the_restore_waited_is_restored(
     a: psycopg.Connection, b: psycopg.Connection, ids: dict[str, UUID], start_blocked: Start
@@ -678,6 +789,64 @@ def test_a_conflict_is_judged_by_rows_that_nobody_can_still_change(
     assert all_tables(a) == edited
 
 
+@pytest.mark.parametrize("place", ["archived", "live"])
+def test_restores_of_the_same_sessions_in_other_orders_do_not_deadlock(
+    connect: Connect,
+    connection: psycopg.Connection,
+    a: psycopg.Connection,
+    b: psycopg.Connection,
+    start_blocked: Start,
+    place: str,
+) -> None:
+    """Both wait, and one holds a row already: whoever took rows in its own order would deadlock."""
+    session_ids = sorted(new_session(connection, status="archived") for _ in range(3))
+    before = live(connection)
+    table = "engine_chat_sessions"
+    if place == "archived":
+        archive_many(connection, session_ids)
+        table = "engine_chat_session_archive"
+    holding = connect()
+    begin(holding)
+    holding.execute(f"SELECT 1 FROM {table} WHERE id = %s FOR UPDATE", [session_ids[1]])
+
+    first = start_blocked(restore_many, a, session_ids)
+    second = start_blocked(restore_many, b, session_ids[::-1])
+    holding.execute("ROLLBACK")
+
+    moved = Counter(
+        moved_now(row) for future in (first, second) for row in future.result().values()
+    )
+    assert moved == {True: 3, False: 3}
+    assert [row[:2] for row in live(connection)] == [row[:2] for row in before]
+    assert archived(connection) == []
+
+
+def test_restores_of_many_sessions_in_other_orders_move_each_once(
+    connect: Connect, connection: psycopg.Connection, threads: ThreadPoolExecutor
+) -> None:
+    session_ids = [new_session(connection, 1) for _ in range(60)]
+    before = live(connection)
+    orders = [session_ids, session_ids[::-1], sorted(session_ids), [*session_ids[30:], uuid4()]]
+    start = threading.Barrier(len(orders))
+
+    def restore_every_round(own: psycopg.Connection, order: list[UUID]) -> list[list[UUID]]:
+        moved = []
+        for _ in range(20):
+            if order is orders[0]:
+                archive_many(own, order)
+            start.wait(timeout=20)
+            rows = restore_many(own, order)
+            start.wait(timeout=20)
+            moved.append([row.id for row in rows.values() if row.newly_restored])
+        return moved
+
+    calls = [threads.submit(restore_every_round, connect(), order) for order in orders]
+    for moved in zip(*(future.result() for future in calls), strict=True):
+        assert sorted(session_id for part in moved for session_id in part) == sorted(session_ids)
+    assert live(connection) == before
+    assert archived(connection) == []
+
+
 def test_archives_of_the_same_sessions_in_other_orders_do_not_deadlock(
     connect: Connect, connection: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
@@ -700,7 +869,7 @@ def test_archives_of_the_same_sessions_in_other_orders_do_not_deadlock(
         threads.submit(lambda *arguments: list(archive_every_round(*arguments)), connect(), order)
         for order in orders
     ]
-    moved_by_each = [call.result() for call in calls]
+    moved_by_each = [future.result() for future in calls]
 
     for moved in zip(*moved_by_each, strict=True):
         ids_moved = [session_id for part in moved for session_id, _ in part]
@@ -724,16 +893,17 @@ def test_archives_and_restores_at_random_lose_and_double_nothing(
             session_id = session_ids[(turn * (number + 1)) % len(session_ids)]
             try:
                 if (turn + number) % 3 == 0:
-                    assert set(archive_many(own, session_ids)) == set(session_ids)
+                    move_many = (archive_many, restore_many)[turn % 2]
+                    assert set(move_many(own, session_ids)) == set(session_ids)
                 else:
-                    call = (archive, restore)[(turn + number) % 2]
-                    assert call(own, session_id).id == session_id
+                    move = (archive, restore)[(turn + number) % 2]
+                    assert move(own, session_id).id == session_id
             except retryable:
                 continue
             answered += 1
         return answered
 
     calls = [threads.submit(work, connect(), number) for number in range(4)]
-    assert min(call.result() for call in calls) > 0
+    assert min(future.result() for future in calls) > 0
 
     assert_one_place_each(connection, before)

@@ -11,7 +11,18 @@ import psycopg
 import pytest
 
 from tests.sql.conftest import Start
-from tests.sql.rows import all_tables, archive, archive_many, archived, live, not_of, of, restore
+from tests.sql.rows import (
+    all_tables,
+    archive,
+    archive_many,
+    archived,
+    live,
+    moved_now,
+    not_of,
+    of,
+    restore,
+    restore_many,
+)
 from tests.sql.writes import ADD_A_MESSAGE, WRITES, begin, write
 from tests.support import new_session, places
 
@@ -132,7 +143,7 @@ def test_moves_that_do_not_see_each_other_move_once_and_know_the_session(
     with pytest.raises(try_again) if first is second else suppress(try_again):
         row = second(a, ids["session"])
         assert row.id == ids["session"]
-        assert not row[-1]
+        assert not moved_now(row)
         assert row.message_count == 3
     a.execute("ROLLBACK")
 
@@ -150,6 +161,22 @@ def test_many_sessions_move_all_or_none_when_one_was_written_unseen(
 
     with pytest.raises(psycopg.errors.SerializationFailure):
         archive_many(a, session_ids)
+    a.execute("ROLLBACK")
+
+    assert all_tables(a) == before
+
+
+def test_many_sessions_come_back_all_or_none_when_one_was_moved_unseen(
+    a: psycopg.Connection, b: psycopg.Connection, ids: dict[str, UUID]
+) -> None:
+    session_ids = [ids["session"], *(new_session(b) for _ in range(5))]
+    archive_many(b, session_ids)
+    begin_with_snapshot(a, "REPEATABLE READ")
+    restore(b, session_ids[3])
+    before = all_tables(b)
+
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        restore_many(a, session_ids)
     a.execute("ROLLBACK")
 
     assert all_tables(a) == before

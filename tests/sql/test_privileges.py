@@ -5,11 +5,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 from psycopg import sql
 
-from aria_db import migrate
-from aria_db.database import Database
 from tests.conftest import Connect
 from tests.sql import adopted_layout
 from tests.sql.adopted_layout import BOTH_LAYOUTS
@@ -21,20 +18,35 @@ from tests.sql.rows import (
     archive_many,
     archived,
     copy_to_archive,
+    delete_archived,
+    delete_live,
     live,
     not_of,
     of,
     restore,
+    restore_many,
 )
-from tests.support import new_session
+from tests.support import call, events, new_session, places
 
 MOVES: dict[str, Callable] = {
-    "archive_session(uuid)": archive,
-    "archive_sessions(uuid[])": lambda connection, session_id: archive_many(
+    "archive_session(uuid,text)": archive,
+    "archive_sessions(uuid[],bigint,text)": lambda connection, session_id: archive_many(
         connection, [session_id]
     )[session_id],
-    "restore_session(uuid)": restore,
+    "restore_session(uuid,text)": restore,
+    "restore_sessions(uuid[],bigint,text)": lambda connection, session_id: restore_many(
+        connection, [session_id]
+    )[session_id],
+    "delete_chat_session(uuid,text)": delete_live,
+    "delete_archived_session(uuid,text)": delete_archived,
 }
+
+
+def place_after(function: str) -> tuple[int, int, int, int]:
+    """Tell where a session with three messages is after the move, as ``places`` does."""
+    if function.startswith("delete"):
+        return (0, 0, 0, 0)
+    return (0, 0, 1, 3) if function.startswith("archive") else (1, 3, 0, 0)
 
 
 @pytest.fixture
@@ -56,7 +68,7 @@ def grant_all_moves(connection: psycopg.Connection, role: str) -> None:
 
 def session_for(connection: psycopg.Connection, function: str) -> UUID:
     session_id = new_session(connection)
-    if function.startswith("restore"):
+    if function.startswith(("restore", "delete_archived")):
         archive(connection, session_id)
     return session_id
 
@@ -79,19 +91,27 @@ def test_a_role_that_may_only_execute_moves_sessions_and_reaches_no_table(
 
     assert row.id == session_id
     assert row.message_count == 3
-    assert row[-1] is True
+    assert places(connection, session_id) == place_after(function)
     before = all_tables(connection)
-    for table in LIVE + ARCHIVE + (adopted_layout.TABLES if layout == "views" else ()):
+    journal = events(connection)
+    for table in (
+        *LIVE,
+        *ARCHIVE,
+        *(adopted_layout.TABLES if layout == "views" else ()),
+        *("engine_archive_event", "engine_archive_left", "engine_session_hold"),
+    ):
+        key = "session_id" if table.startswith(("engine_archive", "engine_session")) else "id"
         for statement in (
             f"SELECT count(*) FROM {table}",
-            f"SELECT id FROM {table} FOR UPDATE",
+            f"SELECT {key} FROM {table} FOR UPDATE",
             f"DELETE FROM {table}",
-            f"UPDATE {table} SET id = id",
+            f"UPDATE {table} SET {key} = {key}",
             f"INSERT INTO {table} DEFAULT VALUES",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 caller.execute(statement)
     assert all_tables(connection) == before
+    assert events(connection) == journal
 
 
 @pytest.mark.parametrize("function", MOVES)
@@ -127,6 +147,11 @@ def test_no_function_is_everybodys_to_call(
 # Objects of a caller's own, by the names that the functions use. Each gives itself away: it
 # raises, answers wrongly, or takes rows that then are not where they belong.
 _TABLES_OF_THE_SAME_NAMES = """
+    CREATE {temporary} TABLE {prefix}engine_archive_event (
+        session_id uuid, event text, at timestamptz, actor text, role text, run_id bigint,
+        message_count bigint, detail jsonb);
+    CREATE {temporary} TABLE {prefix}engine_archive_left (session_id uuid);
+    CREATE {temporary} TABLE {prefix}engine_session_hold (session_id uuid, reason text);
     CREATE {temporary} TABLE {prefix}engine_chat_sessions (id uuid, status text);
     CREATE {temporary} TABLE {prefix}engine_chat_messages (id uuid, session_id uuid, role text);
     CREATE {temporary} TABLE {prefix}engine_chat_session_archive (
@@ -136,12 +161,26 @@ _TABLES_OF_THE_SAME_NAMES = """
 """
 _RAISE = "LANGUAGE plpgsql AS $$ BEGIN RAISE 'fooled'; END $$"
 _FUNCTIONS_AND_OPERATORS = f"""
-    CREATE FUNCTION {{prefix}}archive_sessions(uuid[])
+    CREATE FUNCTION {{prefix}}archive_sessions(uuid[], bigint, text)
         RETURNS TABLE (
             id uuid, archived_at timestamptz, message_count bigint, newly_archived boolean)
         {_RAISE};
-    CREATE FUNCTION {{prefix}}lock_and_check_tables() RETURNS void LANGUAGE sql AS '';
-    CREATE FUNCTION {{prefix}}remove_archived_copies(uuid[]) RETURNS void LANGUAGE sql AS '';
+    CREATE FUNCTION {{prefix}}restore_sessions(uuid[], bigint, text)
+        RETURNS TABLE (
+            id uuid, restored_at timestamptz, message_count bigint, newly_restored boolean,
+            due_from timestamptz)
+        {_RAISE};
+    CREATE FUNCTION {{prefix}}_lock_and_check_tables() RETURNS void LANGUAGE sql AS '';
+    CREATE FUNCTION {{prefix}}_remove_archived_copies(uuid[], bigint, text) RETURNS void
+        LANGUAGE sql AS '';
+    CREATE FUNCTION {{prefix}}_refuse_if_held(uuid[], text) RETURNS void LANGUAGE sql AS '';
+    CREATE FUNCTION {{prefix}}_check_unseen_holds(uuid[]) RETURNS void {_RAISE};
+    CREATE FUNCTION {{prefix}}_check_archive_run(bigint, text[]) RETURNS text {_RAISE};
+    CREATE FUNCTION {{prefix}}_insertable_columns(regclass, boolean DEFAULT true) RETURNS text
+        {_RAISE};
+    CREATE FUNCTION {{prefix}}_actor(text) RETURNS text LANGUAGE sql AS $$ SELECT 'fooled' $$;
+    CREATE FUNCTION {{prefix}}current_setting(text, boolean) RETURNS text
+        LANGUAGE sql AS $$ SELECT 'fooled' $$;
     CREATE FUNCTION {{prefix}}archive_column_drift()
         RETURNS TABLE (live_table text, column_name text, problem text)
         LANGUAGE sql AS $$ SELECT 'fooled', 'fooled', 'fooled' $$;
@@ -183,7 +222,8 @@ def test_a_callers_own_tables_functions_and_operators_fool_nobody(
     connection: psycopg.Connection, caller: psycopg.Connection, role: str, warmed_up: bool
 ) -> None:
     """With plans from before the caller made them, and without."""
-    session_id, copied, different, bystander = (new_session(connection) for _ in range(4))
+    session_id, copied, different, bystander, held = (new_session(connection) for _ in range(5))
+    call(connection, "place_hold", session_id=held, reason="asked")
     rows = live(connection)
     copy_to_archive(connection, copied)
     copy_to_archive(connection, different)
@@ -198,23 +238,41 @@ def test_a_callers_own_tables_functions_and_operators_fool_nobody(
         )
     fool(caller, "own")
 
-    def call(function: str, argument: object) -> tuple:
+    def move(function: str, argument: object) -> tuple:
         row = caller.execute(f"SELECT * FROM public.{function}(%s)", [argument]).fetchone()
         assert row is not None
         return row
 
-    assert call("archive_session", session_id)[2:] == (3, True)
-    assert call("archive_sessions", [copied])[2:] == (3, False)
-    with pytest.raises(psycopg.Error) as refused:
-        call("archive_session", different)
-    assert refused.value.sqlstate == "AR001"
+    assert move("archive_session", session_id)[2:4] == (3, True)
+    assert move("archive_sessions", [copied])[2:4] == (3, False)
+    for refusing, sqlstate in ((different, "AR001"), (held, "AR003")):
+        for function in ("archive_session", "delete_chat_session", "delete_archived_session"):
+            if (refusing, function) == (different, "delete_chat_session"):
+                continue  # the live one of two may go
+            if (refusing, function) == (held, "delete_archived_session"):
+                continue  # it is not there
+            with pytest.raises(psycopg.Error) as refused:
+                move(function, refusing)
+            assert refused.value.sqlstate == sqlstate
     assert of(archived(connection), session_id, copied) == of(rows, session_id, copied)
-    assert live(connection) == of(rows, different, bystander)
-    assert call("restore_session", session_id)[2:] == (3, True)
-    assert call("restore_session", copied)[2:] == (3, True)
+    assert live(connection) == of(rows, different, bystander, held)
+    assert move("restore_session", session_id)[2:4] == (3, True)
+    assert move("restore_sessions", [copied])[2:4] == (3, True)
     assert live(connection) == rows
+    assert move("delete_chat_session", bystander)[2] == 3
+    assert live(connection) == not_of(rows, bystander)
+    written = events(connection)
+    assert [(event.session_id, event.event) for event in written] == [
+        *((held, "held"), (session_id, "archived"), (copied, "resolved")),
+        *((session_id, "restored"), (copied, "restored"), (bystander, "deleted")),
+    ]
+    assert {event.actor for event in written[1:]} == {role}
     for schema in ("own", "pg_temp"):
-        for table in LIVE + ARCHIVE:
+        for table in (
+            *LIVE,
+            *ARCHIVE,
+            *("engine_archive_event", "engine_archive_left", "engine_session_hold"),
+        ):
             assert caller.execute(f"SELECT * FROM {schema}.{table}").fetchall() == []
 
 
@@ -282,29 +340,15 @@ def test_a_caller_can_give_up_waiting_and_nothing_has_moved(
     grant_all_moves(connection, role)
     before = all_tables(connection)
     b.execute("BEGIN")
-    b.execute(f"LOCK TABLE {LIVE[1]} IN ACCESS EXCLUSIVE MODE")
+    b.execute(f"LOCK TABLE {', '.join(LIVE + ARCHIVE)} IN ACCESS EXCLUSIVE MODE")
     caller.execute("SET lock_timeout = '50ms'")
 
     with pytest.raises(psycopg.errors.LockNotAvailable):
         MOVES[function](caller, session_id)
     b.execute("ROLLBACK")
     assert all_tables(connection) == before
-    assert MOVES[function](caller, session_id)[-1] is True
-
-
-@pytest.fixture
-def owner(
-    database: Database, connect: Connect, connection: psycopg.Connection, role: str
-) -> psycopg.Connection:
-    """A connection of a plain role that has installed everything in a schema of its own."""
-    connection.execute(sql.SQL("CREATE SCHEMA app AUTHORIZATION {}").format(sql.Identifier(role)))
-    engine = sa.create_engine(database.url.set(username=role))
-    with engine.connect() as installing:
-        migrate.upgrade(installing, schema="app")
-    engine.dispose()
-    owner = connect(user=role)
-    owner.execute("SET search_path = app")
-    return owner
+    assert MOVES[function](caller, session_id).message_count == 3
+    assert places(connection, session_id) == place_after(function)
 
 
 def test_an_owner_without_any_other_power_is_enough(
@@ -316,7 +360,7 @@ def test_an_owner_without_any_other_power_is_enough(
 
     assert archive(owner, session_id)[2:] == (3, True)
     assert archived(owner) == rows
-    assert restore(owner, session_id)[2:] == (3, True)
+    assert restore(owner, session_id)[2:4] == (3, True)
     assert live(owner) == rows
     copy_to_archive(owner, session_id)
     assert archive(owner, session_id)[2:] == (3, False)
@@ -333,17 +377,17 @@ def test_an_owner_without_any_other_power_is_enough(
         ("engine_chat_message_archive", "FOR INSERT WITH CHECK (true)"),
     ],
 )
-@pytest.mark.parametrize("call", [archive, restore])
+@pytest.mark.parametrize("move", [archive, restore])
 def test_a_move_that_does_not_see_every_row_is_refused(
     owner: psycopg.Connection,
     connection: psycopg.Connection,
-    call: Callable,
+    move: Callable,
     table: str,
     policy: str,
 ) -> None:
     """A policy hides rows from the functions' owner. Deleting their session would delete them."""
     session_id = new_session(owner)
-    if call is restore:
+    if move is restore:
         archive(owner, session_id)
     connection.execute("SET search_path = app")
     before = all_tables(connection)
@@ -352,5 +396,5 @@ def test_a_move_that_does_not_see_every_row_is_refused(
     owner.execute("SET statement_timeout = '2s'")
 
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        call(owner, session_id)
+        move(owner, session_id)
     assert all_tables(connection) == before

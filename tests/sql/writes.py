@@ -48,7 +48,7 @@ ADD_A_MESSAGE = {"insert a message", "move messages in", "upsert a message"}
 def write(connection: psycopg.Connection, name: str, ids: dict[str, UUID]) -> int:
     statement = WRITES[name]
     if "MERGE" in statement and connection.info.server_version < 170000:
-        of_a_view = "SELECT FROM pg_views WHERE viewname = 'engine_chat_messages'"
+        of_a_view = "SELECT 1 FROM pg_views WHERE viewname = 'engine_chat_messages'"
         if connection.execute(of_a_view).rowcount:
             statement = UPSERT_THROUGH_A_VIEW
     return connection.execute(statement, ids).rowcount

@@ -15,7 +15,7 @@ ACCESSES = ("reader", "app", "operator")
 def verify(connection: psycopg.Connection, since: object = None) -> list[Any]:
     """Call ``verify_archive``; return its rows, with names."""
     cursor = connection.cursor(row_factory=namedtuple_row)
-    return cursor.execute("SELECT * FROM verify_archive(%s)", [since]).fetchall()
+    return cursor.execute("SELECT * FROM verify_archive(%s::timestamptz)", [since]).fetchall()
 
 
 def found(connection: psycopg.Connection, since: object = None) -> set[tuple[str, UUID | None]]:

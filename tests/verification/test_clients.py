@@ -139,7 +139,7 @@ def test_grant_prints_the_statements_that_it_runs_and_revoke_those_back(
     cli: Cli, connection: psycopg.Connection, role: str, layout: str
 ) -> None:
     may = partial(connection.execute, "SELECT has_function_privilege(%s, %s, 'EXECUTE')")
-    asked = [role, "archive_session(uuid)"]
+    asked = [role, "archive_session(uuid, text)"]
 
     planned = lines(cli("grant", role, "--as", "app", "--dry-run"))
     assert may(asked).fetchone() == (False,)
@@ -205,7 +205,12 @@ async def test_an_application_with_its_own_privileges_on_the_live_tables_needs_n
     assert (await manager.get_stats()).archived_sessions == 1
     assert await manager.restore_session(session.id)
     assert (await manager.list_sessions()).total == 1
+    assert len(await manager.archive_sessions([session.id])) == 1
+    assert len(await manager.restore_sessions([session.id])) == 1
     assert await manager.delete_session(session.id)
+    session_id = new_session(connection)
+    assert await manager.archive_session(session_id)
+    assert await manager.delete_archived_session(session_id)
     async with engine_of_role.connect() as asking:
         assert (await asking.run_sync(migrate.status, None)).is_newest
 
@@ -244,6 +249,9 @@ async def test_a_reader_checks_and_lists_and_does_nothing_else(
     session_id = new_session(connection)
 
     assert all(figure.is_ok for figure in await manager.check_health())
+    # who may not read which revision is installed
+    url = Database(engine_of_role.url).libpq_url()
+    assert lines(support.run("check", DATABASE_URL=url))[0].startswith("0 of ")
     assert await manager.list_runs() == []
     assert (await manager.list_sessions()).total == 1
     assert (await manager.list_archived_sessions()).total == 0

@@ -11,8 +11,9 @@ from psycopg import sql
 from aria_db import migrate
 from aria_db.database import Database
 from tests.conftest import Connect
+from tests.migrations.support import catalogue, downgrade, upgrade
 from tests.sql.adopted_layout import BOTH_LAYOUTS
-from tests.sql.rows import archive, archived, live, of
+from tests.sql.rows import archive, archived, copy_to_archive, live, of, restore
 from tests.support import new_session, temporary_role
 from tests.verification.support import ACCESSES, grant, grant_live_tables, verify
 
@@ -29,12 +30,15 @@ MATRIX = {
     "engine_chat_messages": (NO, NO, NO),
     "engine_chat_session_archive": (NO, READ, READ),
     "engine_chat_message_archive": (NO, READ, READ),
-    # tables of this package
+    # aria-db's own tables
     "aria_db_version": (NO, READ, READ),
     "engine_archive_policy": (NO, NO, WRITE),
-    "engine_session_hold": (NO, READ, READ),
+    "engine_session_hold": (NO, NO, READ),
     "engine_archive_run": (NO, NO, READ),
     "engine_archive_run_id_seq": (NO, NO, NO),
+    "engine_archive_event": (NO, NO, READ),
+    "engine_archive_event_id_seq": (NO, NO, NO),
+    "engine_archive_left": (NO, NO, READ),
     "engine_conflict_resolution": (NO, NO, READ),
     "engine_conflict_resolution_id_seq": (NO, NO, NO),
     # views
@@ -45,53 +49,72 @@ MATRIX = {
     "engine_archive_health": (READ, NO, READ),
     "engine_archive_candidate": (NO, NO, READ),
     "engine_session_conflict": (NO, NO, READ),
-    # functions and procedures
-    "archive_session": (NO, CALL, CALL),
-    "estimate_sessions": (CALL, CALL, CALL),
-    "archive_sessions": (NO, CALL, CALL),
-    "restore_session": (NO, CALL, CALL),
-    "archive_column_drift": (CALL, NO, CALL),
-    "prune_sessions": (NO, NO, CALL),
-    "count_prunable_sessions": (NO, NO, CALL),
-    "prune_old_sessions": (NO, NO, CALL),
-    "purge_archive": (NO, NO, CALL),
-    "begin_archive_run": (NO, NO, CALL),
-    "record_archive_batch": (NO, NO, CALL),
-    "finish_archive_run": (NO, NO, CALL),
-    "place_hold": (NO, NO, CALL),
-    "release_hold": (NO, NO, CALL),
-    "session_conflict_differences": (NO, NO, CALL),
-    "resolve_session_conflict": (NO, NO, CALL),
-    "verify_archive": (NO, NO, CALL),
+    # functions and procedures, as PostgreSQL names them
+    "archive_session(uuid,text)": (NO, CALL, CALL),
+    "archive_sessions(uuid[],bigint,text)": (NO, CALL, CALL),
+    "restore_session(uuid,text)": (NO, CALL, CALL),
+    "restore_sessions(uuid[],bigint,text)": (NO, CALL, CALL),
+    "delete_chat_session(uuid,text)": (NO, CALL, CALL),
+    "delete_archived_session(uuid,text)": (NO, CALL, CALL),
+    "estimate_sessions(text,text,text,timestamp with time zone,timestamp with time zone)": (
+        *(CALL, CALL, CALL),
+    ),
+    "archive_column_drift()": (CALL, NO, CALL),
+    "prune_sessions(interval,text,integer,bigint,text)": (NO, NO, CALL),
+    "count_prunable_sessions(interval,text)": (NO, NO, CALL),
+    "prune_old_sessions(interval,text,integer,interval,text)": (NO, NO, CALL),
+    "purge_archive(text,integer,bigint,text)": (NO, NO, CALL),
+    "begin_archive_run(text,jsonb,text)": (NO, NO, CALL),
+    "finish_archive_run(bigint,text,text)": (NO, NO, CALL),
+    "place_hold(uuid,text,text)": (NO, NO, CALL),
+    "release_hold(uuid,text)": (NO, NO, CALL),
+    "session_conflict_differences(uuid)": (NO, NO, CALL),
+    "resolve_session_conflict(uuid,text,text,text)": (NO, NO, CALL),
+    "verify_archive(timestamp with time zone)": (NO, NO, CALL),
     # the owner's: what the others call, and what grants
-    "lock_and_check_tables": (NO, NO, NO),
-    "remove_archived_copies": (NO, NO, NO),
-    "check_session_type": (NO, NO, NO),
-    "check_prune_arguments": (NO, NO, NO),
-    "check_unseen_holds": (NO, NO, NO),
-    "insertable_columns": (NO, NO, NO),
-    "archive_access": (NO, NO, NO),
-    "grant_archive_access": (NO, NO, NO),
+    "_actor(text)": (NO, NO, NO),
+    "_check_archive_run(bigint,text[])": (NO, NO, NO),
+    "_check_prune_arguments(interval,text)": (NO, NO, NO),
+    "_check_session_type(text)": (NO, NO, NO),
+    "_check_unseen_holds(uuid[])": (NO, NO, NO),
+    "_insertable_columns(regclass,boolean)": (NO, NO, NO),
+    "_lock_and_check_tables()": (NO, NO, NO),
+    "_record_archive_batch(bigint,bigint,bigint)": (NO, NO, NO),
+    "_refuse_if_held(uuid[],text)": (NO, NO, NO),
+    "_remove_archived_copies(uuid[],bigint,text)": (NO, NO, NO),
+    "archive_access()": (NO, NO, NO),
+    "grant_archive_access(text,text,boolean,boolean)": (NO, NO, NO),
 }
 
-# What is done, and who may do it. `live` and `archived` are sessions.
+# What is done, and who may do it. The names are those of sessions.
 READER, APP, OPERATOR = ACCESSES
 ACTIONS = {
     "SELECT * FROM archive_session(%(live)s)": {APP, OPERATOR},
     "SELECT * FROM archive_sessions(ARRAY[%(live)s::uuid])": {APP, OPERATOR},
     "SELECT * FROM restore_session(%(archived)s)": {APP, OPERATOR},
+    "SELECT * FROM restore_sessions(ARRAY[%(archived)s::uuid])": {APP, OPERATOR},
+    "SELECT * FROM delete_chat_session(%(unwanted)s)": {APP, OPERATOR},
+    "SELECT * FROM delete_archived_session(%(unwanted_archived)s)": {APP, OPERATOR},
     "SELECT * FROM engine_chat_session_list": set(ACCESSES),
     "SELECT * FROM engine_chat_session_archive_list": set(ACCESSES),
     "SELECT * FROM engine_chat_session_all": set(ACCESSES),
     "SELECT * FROM engine_chat_message_archive WHERE session_id = %(archived)s": {APP, OPERATOR},
     "SELECT * FROM aria_db_version": {APP, OPERATOR},
+    "SELECT estimate_sessions('live')": set(ACCESSES),
+    "SELECT * FROM archive_column_drift()": {READER, OPERATOR},
     "SELECT * FROM engine_archive_health": {READER, OPERATOR},
     "SELECT * FROM engine_archive_run_list": {READER, OPERATOR},
     "SELECT * FROM prune_sessions()": {OPERATOR},
     "SELECT * FROM count_prunable_sessions()": {OPERATOR},
     "CALL prune_old_sessions()": {OPERATOR},
     "SELECT * FROM purge_archive()": {OPERATOR},
+    "SELECT begin_archive_run('prune')": {OPERATOR},
+    "SELECT finish_archive_run(1, 'nothing left')": {OPERATOR},
+    "SELECT * FROM engine_archive_run": {OPERATOR},
+    "SELECT * FROM engine_archive_event": {OPERATOR},
+    "SELECT * FROM engine_archive_left": {OPERATOR},
     "SELECT * FROM place_hold(%(live)s, 'case 17')": {OPERATOR},
+    "SELECT * FROM engine_session_hold": {OPERATOR},
     "SELECT * FROM release_hold(%(live)s)": {OPERATOR},
     "INSERT INTO engine_archive_policy (session_type, archive_after) VALUES ('chat', '1 day')": {
         OPERATOR
@@ -111,16 +134,22 @@ ACTIONS = {
     "DELETE FROM engine_chat_session_archive": set(),
     "DELETE FROM engine_session_hold": set(),
     "DELETE FROM engine_archive_run": set(),
+    "DELETE FROM engine_archive_event": set(),
+    "DELETE FROM engine_archive_left": set(),
     "DELETE FROM engine_conflict_resolution": set(),
     "UPDATE aria_db_version SET version_num = '0001'": set(),
-    "SELECT lock_and_check_tables()": set(),
+    "SELECT _lock_and_check_tables()": set(),
+    "SELECT _record_archive_batch(1, 1, 1)": set(),
     "SELECT grant_archive_access(current_user::text, 'operator')": set(),
     "CREATE TABLE mine ()": set(),
 }
 
 
 def privileges(connection: psycopg.Connection, role: str) -> dict[str, str]:
-    """Read what a role may do with each object of the schema, in the words of the matrix."""
+    """Read what a role may do with each object of the schema, in the words of the matrix.
+
+    A function is named with its argument types: others may have the same name.
+    """
     rows = connection.execute(
         """
         SELECT relname::text, string_agg(privilege, ' ' ORDER BY place) FILTER (
@@ -138,7 +167,7 @@ def privileges(connection: psycopg.Connection, role: str) -> dict[str, str]:
         WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'I', 't', 'c')
         GROUP BY relname
         UNION ALL
-        SELECT proname::text,
+        SELECT oid::regprocedure::text,
             CASE WHEN has_function_privilege(%(role)s, oid, 'EXECUTE') THEN 'EXECUTE' END
         FROM pg_proc WHERE pronamespace = 'public'::regnamespace
         """,
@@ -155,9 +184,11 @@ def caller(connect: Connect, role: str) -> psycopg.Connection:
 
 @pytest.fixture
 def ids(connection: psycopg.Connection) -> dict[str, UUID]:
-    """A live session and an archived one."""
-    ids = {"live": new_session(connection), "archived": new_session(connection)}
-    archive(connection, ids["archived"])
+    """Two live sessions and two archived ones."""
+    names = ("live", "archived", "unwanted", "unwanted_archived")
+    ids = {name: new_session(connection) for name in names}
+    for name in ("archived", "unwanted_archived"):
+        archive(connection, ids[name])
     return ids
 
 
@@ -222,7 +253,9 @@ def test_what_a_role_may_do_works_and_everything_else_is_refused(
             done[action] = False
         else:
             done[action] = True
-        connection.execute("SELECT restore_session(%s), archive_session(%s)", list(ids.values()))
+        connection.execute(
+            "SELECT restore_session(%s), archive_session(%s)", [ids["live"], ids["archived"]]
+        )
 
     assert done == {action: access in allowed for action, allowed in ACTIONS.items()}
 
@@ -294,7 +327,7 @@ def test_a_name_that_is_more_sql_is_a_name(connection: psycopg.Connection, role:
 
 
 @pytest.mark.parametrize("revoking", [False, True])
-def test_who_may_not_grant_changes_nothing_and_is_told(
+def test_a_role_that_may_not_grant_changes_nothing_and_gets_an_error(
     connection: psycopg.Connection, caller: psycopg.Connection, role: str, revoking: bool
 ) -> None:
     """Where PostgreSQL would only warn: a role that has the privileges, and may not give them."""
@@ -322,6 +355,79 @@ def test_the_owner_of_the_functions_keeps_what_they_work_with(
 
     grant(owner, role, "app")
     assert archive(owner, session_id).newly_archived
+
+
+# Functions of the application with the same names
+
+# For each function of ours one with the same name and other arguments.
+NAMESAKES = [
+    f"{name}(text)" if f"{name}(text)" not in MATRIX else f"{name}(integer)"
+    for name, _, arguments in (key.partition("(") for key in MATRIX)
+    if arguments
+]
+
+
+@pytest.fixture
+def namesakes(postgresql_empty: psycopg.Connection, empty_database: Database) -> psycopg.Connection:
+    """A connection to a database that has the application's functions and is then upgraded."""
+    postgresql_empty.autocommit = True
+    for function in NAMESAKES:
+        postgresql_empty.execute(
+            f"CREATE FUNCTION {function} RETURNS text LANGUAGE sql RETURN 'the application''s'"
+        )
+        postgresql_empty.execute(f"REVOKE ALL ON FUNCTION {function} FROM public")
+    upgrade(empty_database)
+    return postgresql_empty
+
+
+def test_functions_of_the_application_with_our_names_are_neither_granted_nor_revoked(
+    namesakes: psycopg.Connection,
+) -> None:
+    calls = dict.fromkeys(NAMESAKES, CALL)
+    with temporary_role(namesakes) as role:
+        for place, access in enumerate(ACCESSES):
+            grant(namesakes, role, access)
+            ours = {name: allowed[place] for name, allowed in MATRIX.items()}
+            assert privileges(namesakes, role) == dict.fromkeys(NAMESAKES, NO) | ours
+
+            for function in NAMESAKES:
+                namesakes.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {role}")
+            grant(namesakes, role, access, revoking=True)
+            assert privileges(namesakes, role) == dict.fromkeys(MATRIX, NO) | calls
+            for function in NAMESAKES:
+                namesakes.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM {role}")
+
+
+def test_functions_of_the_application_with_our_names_disturb_no_call_of_ours(
+    namesakes: psycopg.Connection,
+) -> None:
+    session_id = new_session(namesakes)
+    rows = live(namesakes)
+
+    assert archive(namesakes, session_id).newly_archived
+    assert archived(namesakes) == rows
+    assert restore(namesakes, session_id).newly_restored
+    assert live(namesakes) == rows
+    copy_to_archive(namesakes, session_id)
+    resolved = namesakes.execute(
+        "SELECT place FROM resolve_session_conflict(%s, 'live')", [session_id]
+    )
+    assert resolved.fetchone() == ("live",)
+    namesakes.execute("UPDATE engine_chat_sessions SET status = 'archived'")
+    namesakes.execute("CALL prune_old_sessions()")
+    assert archived(namesakes) != []
+    namesakes.execute("UPDATE engine_archive_policy SET purge_after = '1 us'")
+    assert namesakes.execute("SELECT sessions FROM purge_archive()").fetchone() == (1,)
+    assert verify(namesakes) == []
+
+
+def test_functions_of_the_application_with_our_names_outlast_a_downgrade(
+    namesakes: psycopg.Connection, empty_database: Database
+) -> None:
+    downgrade(empty_database, "base")
+
+    assert catalogue(namesakes)["functions"].keys() == set(NAMESAKES)
+    assert namesakes.execute("SELECT archive_session('text')").fetchone() == ("the application's",)
 
 
 # Row-level security

@@ -157,10 +157,11 @@ def test_what_other_code_does_is_found_and_nothing_but_that(
 def test_nothing_is_found_after_every_operation_there_is(
     connection: psycopg.Connection, layout: str
 ) -> None:
-    """Archived, restored, archived again, pruned, purged, held, and merged in both directions."""
+    """Archived, restored, pruned, purged, deleted, held, and merged in both directions."""
     ids = [new_session(connection, messages) for messages in (0, 1, 3, 3, 3, 3)]
+    unwanted = [new_session(connection) for _ in range(2)]
     old = new_session(connection, session_type="cron", updated_at=datetime(2020, 1, 1, tzinfo=UTC))
-    archive_many(connection, ids[:4])
+    archive_many(connection, [*ids[:4], unwanted[0]])
     restore(connection, ids[1])
     restore(connection, ids[2])
     archive(connection, ids[2])
@@ -169,6 +170,11 @@ def test_nothing_is_found_after_every_operation_there_is(
     for session_id, destination in zip(ids[4:], ("live", "archive"), strict=True):
         copy_to_archive(connection, session_id)
         connection.execute("SELECT resolve_session_conflict(%s, %s)", (session_id, destination))
+    connection.execute(
+        "SELECT delete_archived_session(%s), delete_chat_session(%s)", (unwanted[0], unwanted[1])
+    )
+    connection.execute("SELECT * FROM restore_sessions(%s)", [ids[:1]])
+    connection.execute("SELECT * FROM archive_sessions(%s)", [ids[:1]])
     assert found(connection) == set()
 
     connection.execute("UPDATE engine_archive_policy SET purge_after = '1 us'")

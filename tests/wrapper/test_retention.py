@@ -91,6 +91,22 @@ async def test_a_dry_run_counts_what_the_prune_then_archives(
     assert _live(connection) == 1
 
 
+async def test_a_session_without_a_last_update_is_pruned_if_and_only_if_a_dry_run_counts_it(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    new_session(connection, created_at="2020-01-01", updated_at=None)
+    counted = await manager.prune_old_sessions(dry_run=True)
+    backlog = {f.subject: f.value for f in await manager.check_health() if f.figure == "backlog"}
+
+    done = await manager.prune_old_sessions()
+
+    assert (done["pruned_count"], done["message_count"]) == (
+        counted["pruned_count"],
+        counted["message_count"],
+    )
+    assert backlog[ALL_TYPES] == done["pruned_count"]
+
+
 async def test_a_dry_run_leaves_no_row_in_the_run_log_and_a_prune_one(
     manager: NativeSessionManager, connection: psycopg.Connection
 ) -> None:
@@ -103,7 +119,7 @@ async def test_a_dry_run_leaves_no_row_in_the_run_log_and_a_prune_one(
     [run] = await manager.list_runs()
     assert (run.kind, run.sessions, run.messages, run.state) == ("prune", 2, 2, "finished")
     assert run.stop_reason == "nothing left"
-    assert run.started_by == connection.info.user
+    assert run.started_by == run.role == connection.info.user
     assert run.arguments["older_than"] == "7 days, 0:00:00"
 
 
@@ -160,10 +176,55 @@ async def test_progress_adds_up_and_the_last_one_says_why_it_stopped(
         Progress(1, 2, 4),
         Progress(2, 4, 8),
         Progress(3, 5, 10),
-        Progress(3, 5, 10, "nothing left"),
+        Progress(3, 5, 10, stop_reason="nothing left"),
     ]
     [run] = await manager.list_runs()
     assert (run.batches, run.sessions, run.messages) == (3, 5, 10)
+
+
+async def test_progress_counts_once_a_session_that_every_batch_has_to_leave_behind(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    left, *_ = _old_sessions(connection, 3)
+    connection.execute(
+        "UPDATE engine_chat_sessions SET title = 'no', updated_at = updated_at - interval '1 day'"
+        " WHERE id = %s",
+        (left,),
+    )
+    connection.execute(
+        "ALTER TABLE engine_chat_session_archive ADD CONSTRAINT polite CHECK (title <> 'no')"
+    )
+
+    seen = [p async for p in manager.prune_batches(limits=Limits(batch_size=1))]
+
+    assert seen == [
+        Progress(1, 1, 1, 1),
+        Progress(2, 2, 2, 1),
+        Progress(2, 2, 2, 1, "nothing left"),
+    ]
+    assert places(connection, left) == (1, 1, 0, 0)
+    [run] = await manager.list_runs()
+    assert (run.batches, run.sessions, run.messages) == (2, 2, 2)
+    assert connection.execute(
+        "SELECT session_id, run_id, sqlstate FROM engine_archive_left"
+    ).fetchall() == [(left, run.id, "23514")]
+
+
+async def test_the_journal_names_the_run_of_each_session_that_a_prune_or_a_purge_moves(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    ids = _old_sessions(connection, 3, messages=2)
+    await _last(manager, Limits(batch_size=2))
+    await manager.set_policy(ALL_TYPES, purge_after=timedelta(microseconds=1))
+    *_, _ = [p async for p in manager.purge_batches(limits=Limits(batch_size=2))]
+
+    runs = {run.kind: run.id for run in await manager.list_runs()}
+    written = connection.execute(
+        "SELECT session_id, event, run_id, message_count FROM engine_archive_event"
+    ).fetchall()
+    events = (("archived", runs["prune"]), ("purged", runs["purge"]))
+    expected = [(each, event, run_id, 2) for each in ids for event, run_id in events]
+    assert sorted(written) == sorted(expected)
 
 
 async def test_each_batch_is_committed_before_it_is_told(
@@ -191,7 +252,7 @@ async def test_leaving_early_keeps_what_is_done_and_logs_the_run_as_interrupted(
     assert (run.batches, run.sessions) == (1, 2)
 
 
-async def test_a_cancelled_prune_loses_the_batch_in_hand_alone_and_is_logged_as_interrupted(
+async def test_a_cancelled_prune_loses_only_its_current_batch_and_is_logged_as_interrupted(
     manager: NativeSessionManager, connection: psycopg.Connection, connect: Connect
 ) -> None:
     first, second = _old_sessions(connection, 2)
@@ -280,13 +341,13 @@ async def test_more_max_sessions_than_there_are_change_nothing(
     assert (last.sessions, last.stop_reason) == (3, "nothing left")
 
 
-async def test_max_runtime_ends_the_run_after_the_batch_in_hand(
+async def test_max_runtime_ends_the_run_after_the_current_batch(
     manager: NativeSessionManager, connection: psycopg.Connection
 ) -> None:
     _old_sessions(connection, 3)
     limits = Limits(batch_size=1, max_runtime=timedelta(microseconds=1))
 
-    assert await _last(manager, limits) == Progress(1, 1, 1, "max_runtime")
+    assert await _last(manager, limits) == Progress(1, 1, 1, stop_reason="max_runtime")
     assert _live(connection) == 2
 
 
@@ -348,7 +409,10 @@ async def test_a_held_session_is_not_deleted(
     assert refusal.value.hint
     assert places(connection, session_id) == (1, 3, 0, 0)
     assert await manager.release_hold(session_id)
-    assert await manager.delete_session(session_id)
+    deleted = await manager.delete_session(session_id)
+    assert deleted is not None
+    assert (deleted.id, deleted.message_count) == (session_id, 3)
+    assert places(connection, session_id) == (0, 0, 0, 0)
 
 
 async def test_a_delete_waits_for_a_hold_that_is_being_placed_and_is_refused(
@@ -378,7 +442,9 @@ async def test_a_delete_goes_on_when_the_hold_is_not_placed_after_all(
     await _until(connection, BLOCKS_SOMEBODY, holder.info.backend_pid)
     holder.rollback()
 
-    assert await deleting
+    deleted = await deleting
+    assert deleted is not None
+    assert (deleted.id, deleted.message_count) == (session_id, 3)
     assert places(connection, session_id) == (0, 0, 0, 0)
 
 
@@ -472,6 +538,45 @@ async def test_the_prune_follows_the_policy_of_each_type(
     assert places(connection, ids["kept"]) == (1, 3, 0, 0)
 
 
+async def test_the_age_of_a_restored_session_counts_from_its_restore(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    restored, other = _old_sessions(connection, 2)
+    await manager.archive_session(restored)
+    done = await manager.restore_session(restored)
+    assert done is not None
+    assert done.restored_at is not None
+    assert done.due_from == done.restored_at + MONTH
+
+    assert (await _last(manager, Limits())).sessions == 1
+    assert (await manager.prune_old_sessions(days=30))["pruned_count"] == 0
+    assert places(connection, restored) == (1, 1, 0, 0)
+    assert places(connection, other) == (0, 0, 1, 1)
+
+    connection.execute("UPDATE engine_archive_event SET at = at - %s", (MONTH,))
+    assert (await _last(manager, Limits())).sessions == 1
+    assert places(connection, restored) == (0, 0, 1, 1)
+
+
+async def test_an_update_after_the_restore_makes_a_session_due_later(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    [session_id] = _old_sessions(connection, 1)
+    await manager.archive_session(session_id)
+    await manager.restore_session(session_id)
+    connection.execute("UPDATE engine_archive_event SET at = at - 2 * %s", (MONTH,))
+    _age(connection, [session_id], days=10)
+
+    done = await manager.restore_session(session_id)
+
+    live = await manager.get_session(session_id)
+    assert done is not None
+    assert live is not None
+    assert live.updated_at is not None
+    assert done.due_from == live.updated_at + MONTH
+    assert (await _last(manager, Limits())).sessions == 0
+
+
 # Purge and health
 
 
@@ -489,7 +594,7 @@ async def test_the_purge_deletes_what_its_policy_does_not_keep(
     await manager.set_policy(ALL_TYPES, archive_after=MONTH, purge_after=timedelta(microseconds=1))
     *_, last = [p async for p in manager.purge_batches(limits=limits)]
 
-    assert last == Progress(1, 1, 3, "nothing left")
+    assert last == Progress(1, 1, 3, stop_reason="nothing left")
     assert places(connection, gone) == (0, 0, 0, 0)
     assert places(connection, held) == (0, 0, 1, 3)
     assert [run.kind for run in await manager.list_runs()] == ["purge", "purge"]
@@ -509,7 +614,24 @@ async def test_health_names_the_figures_that_are_not_ok_first(
     red = [figure for figure in figures if not figure.is_ok]
     assert [figure.figure for figure in red] == ["backlog", "conflicts"]
     assert list(figures[:2]) == red
-    assert all(figure.remedy for figure in figures)
+    assert [(figure.value, figure.unit) for figure in red] == [(2, "sessions"), (1, "sessions")]
+    assert all(figure.remedy for figure in red)
+
+
+async def test_health_has_no_remedy_where_there_is_nothing_to_do(
+    manager: NativeSessionManager,
+) -> None:
+    # Nothing is due, soft-deleted, held or in conflict; the archive is empty.
+    figures = await manager.check_health()
+
+    assert {figure.figure: figure.value for figure in figures if figure.figure != "size"} == {
+        "backlog": 0,
+        "soft_deleted": 0,
+        "conflicts": 0,
+        "held": 0,
+        "oldest_archived": None,
+    }
+    assert [figure.remedy for figure in figures] == [None] * len(figures)
 
 
 async def test_without_the_revision_the_calls_say_to_upgrade(
@@ -536,9 +658,9 @@ def test_the_statements_work_in_a_synchronous_session(
             assert count == ("interactive", 1, 1, 1, 0)
             run_id = session.scalars(functions.begin_archive_run("prune", {"by": "hand"})).one()
         with session.begin():
-            moved = session.execute(functions.prune_sessions(MONTH, "interactive", 10)).one()
-            assert moved == (1, 1)
-            session.execute(functions.record_archive_batch(run_id, *moved))
+            prune = functions.prune_sessions(MONTH, "interactive", 10, run_id)
+            assert session.execute(prune).one() == (1, 1, 0)
+            assert session.execute(prune).one() == (0, 0, 0)
             session.execute(functions.finish_archive_run(run_id, "nothing left"))
         with session.begin():
             assert session.execute(functions.purge_archive()).one() == (0, 0)
@@ -547,5 +669,5 @@ def test_the_statements_work_in_a_synchronous_session(
 
     assert places(connection, old) == (0, 0, 1, 1)
     assert connection.execute(
-        "SELECT sessions, messages, state, arguments FROM engine_archive_run_list"
-    ).fetchall() == [(1, 1, "finished", {"by": "hand"})]
+        "SELECT batches, sessions, messages, state, arguments FROM engine_archive_run_list"
+    ).fetchall() == [(1, 1, 1, "finished", {"by": "hand"})]

@@ -1,10 +1,10 @@
-"""The baseline: what the original ticket planned, as one would write it with SQLAlchemy's ORM.
+"""The baseline: copy, then delete, as one would write it with SQLAlchemy's ORM.
 
-It ensures the archive tables, looks for the session, copies it and its messages with INSERT …
-SELECT … ON CONFLICT DO NOTHING, and deletes both; the prune does the same for all sessions that
-are due, in one transaction; the list joins the sessions to all messages to count them. It works on
-the tables as the application has them, which are below with their indexes and foreign keys; for
-comparison also on those of aria-db.
+An archive creates the archive tables if they are absent, looks for the session, copies it and its
+messages with INSERT … SELECT … ON CONFLICT DO NOTHING, and deletes both. A prune does the same for
+all sessions that are due, in one transaction. A list joins the sessions to all messages to count
+them. The baseline works on the tables as the application has them, which are below with their
+indexes and foreign keys; for comparison it also works on aria-db's own tables.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ class ChatMessageArchive(MessageColumns, Base):
     archived_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class TicketManager:
-    """The ticket's archive, prune and lists.
+class BaselineManager:
+    """Archives, prunes and lists by the baseline.
 
     :param engine: of the database.
     :param session: the ORM class of a live session, and so on; by default the application's.

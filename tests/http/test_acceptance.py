@@ -1,4 +1,4 @@
-"""The checks of the ticket, by real curl and real psql."""
+"""What an archived session must look like from outside: checked with real curl and psql."""
 
 import json
 import shutil
