@@ -55,7 +55,7 @@ class DatabaseError(AriaError):
 
 
 class SessionConflict(DatabaseError):
-    """AR001: the session is in both places with different rows; nothing moved."""
+    """AR001: the session is in both places, with rows that the call must not choose between."""
 
 
 class ColumnDrift(DatabaseError):

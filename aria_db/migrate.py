@@ -28,6 +28,11 @@ ADOPT_NONE = "none"
 
 # Versions before 0.1.0 called their revisions 0001 to 0010. No release did.
 UNRELEASED = frozenset(f"{number:04}" for number in range(1, 11))
+UNRELEASED_REMEDY = (
+    "This version cannot upgrade it. With the version that installed it, restore the archived "
+    "sessions and downgrade to base; then run `aria-db upgrade` of this version."
+)
+"""What to do about a database at such a revision."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +246,6 @@ def refuse_unreleased(heads: Iterable[str]) -> None:
     for revision in heads:
         if revision in UNRELEASED:
             raise CommandError(
-                f"the database is at revision {revision} of an unreleased version of aria-db, "
-                "which this version cannot upgrade. Nothing was changed. With the version that "
-                "installed it, restore the archived sessions and downgrade to base; then upgrade "
-                "with this one."
+                f"the database is at revision {revision} of an unreleased version of aria-db. "
+                f"Nothing was changed. {UNRELEASED_REMEDY}"
             )

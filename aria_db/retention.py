@@ -120,7 +120,7 @@ class Hold:
 
     :param id: the session.
     :param reason: why.
-    :param placed_by: the database role that placed the hold first.
+    :param placed_by: who placed the hold first.
     :param placed_at: when.
     """
 
@@ -170,8 +170,8 @@ class Retention(Transactions):
         current batch. Several runs at once share the work. A batch that collides with
         other work is tried again a few times.
 
-        :param older_than: how long ago the last update must be; None for what the
-            policy of the session's type says.
+        :param older_than: how long ago the last update, or the last restore, must be; None
+            for what the policy of the session's type says.
         :param session_type: only sessions of this type; None for all.
         :param limits: how much, and how fast.
         :raises aria_db.errors.InvalidArgument: ``older_than`` is out of range, the type

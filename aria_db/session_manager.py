@@ -69,7 +69,7 @@ class Restored:
     """What restoring a session did.
 
     :param id: the session.
-    :param restored_at: when; None if it was live already.
+    :param restored_at: when; None if it was live already and no soft delete had to go.
     :param message_count: its live messages.
     :param newly_restored: False if it was live already.
     :param due_from: when the prune may archive it again, by its policy; None for never.
@@ -348,6 +348,7 @@ class NativeSessionManager(Lists, Importing, Retention, Conflicts):
             such session.
         :raises aria_db.errors.SessionConflict: it is live and archived, with
             different rows; nothing was moved.
+        :raises aria_db.errors.SessionHeld: it is on hold; nothing was moved.
         :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
         """
         rows = await self._call(_ARCHIVE_SESSION, session_id=session_id)

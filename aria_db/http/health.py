@@ -23,12 +23,6 @@ TIMEOUT_SECONDS = 3.0
 REMEMBERED_SECONDS = 60.0
 
 # `aria-db upgrade` refuses such a database, and says the same.
-_UNRELEASED = (
-    "This revision is of an unreleased version of aria-db, and cannot be upgraded. With the "
-    "version that installed it, restore the archived sessions and downgrade to base; then run "
-    "`aria-db upgrade` of this version."
-)
-
 _logger = logging.getLogger(__name__)
 
 router = APIRouter()
@@ -96,7 +90,7 @@ async def _look(engine: AsyncEngine, schema: str | None, deadline: float) -> sch
         database="ok",
         revision=found.current,
         newest=found.newest,
-        hint=_UNRELEASED if found.is_unreleased else NotUpgraded.default_hint,
+        hint=migrate.UNRELEASED_REMEDY if found.is_unreleased else NotUpgraded.default_hint,
     )
 
 

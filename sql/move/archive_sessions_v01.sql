@@ -190,7 +190,7 @@ BEGIN
     FROM archived_events;
 
     -- The prune records its batches itself.
-    IF v_run_kind = 'archive' THEN
+    IF v_run_kind = 'archive' AND v_live <> '{}' THEN
         PERFORM _record_archive_batch(
             archive_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
         )

@@ -154,7 +154,7 @@ BEGIN
         (SELECT count(*) FROM engine_chat_messages AS live WHERE live.session_id = restored.id)
     FROM unnest(v_restored) AS restored (id);
 
-    IF run_id IS NOT NULL THEN
+    IF run_id IS NOT NULL AND v_restored <> '{}' THEN
         PERFORM _record_archive_batch(
             restore_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
         )

@@ -17,7 +17,11 @@ SELECT
     seen.is_soft_deleted,
     seen.is_held,
     seen.is_conflicting,
-    seen.age_from + seen.archive_after AS due_from
+    -- The sum of a time near the end of PostgreSQL's range would be out of it.
+    CASE
+        WHEN seen.age_from < timestamptz '290000-01-01 00:00+00' THEN seen.age_from + seen.archive_after
+        WHEN seen.archive_after IS NOT NULL THEN timestamptz 'infinity'
+    END AS due_from
 FROM (
     SELECT
         live.id,

@@ -165,7 +165,17 @@ def test_what_is_not_run_here_is_run_elsewhere(page: Path) -> None:
                 assert line.startswith(ELSEWHERE), f"{page.name}: nobody runs: {line}"
 
 
+def anchors(page: Path) -> set[str]:
+    """The names by which GitHub knows the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text("utf-8"))
+    for name, anchor in links:
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name} links to {name}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name} links to {name}#{anchor}"

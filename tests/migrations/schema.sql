@@ -847,7 +847,7 @@ BEGIN
     FROM archived_events;
 
     -- The prune records its batches itself.
-    IF v_run_kind = 'archive' THEN
+    IF v_run_kind = 'archive' AND v_live <> '{}' THEN
         PERFORM _record_archive_batch(
             archive_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
         )
@@ -2136,7 +2136,7 @@ BEGIN
         (SELECT count(*) FROM engine_chat_messages AS live WHERE live.session_id = restored.id)
     FROM unnest(v_restored) AS restored (id);
 
-    IF run_id IS NOT NULL THEN
+    IF run_id IS NOT NULL AND v_restored <> '{}' THEN
         PERFORM _record_archive_batch(
             restore_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
         )
@@ -2653,7 +2653,11 @@ CREATE VIEW public.engine_archive_candidate AS
     is_soft_deleted,
     is_held,
     is_conflicting,
-    (age_from + archive_after) AS due_from
+        CASE
+            WHEN (age_from < '290000-01-01 00:00:00+00'::timestamp with time zone) THEN (age_from + archive_after)
+            WHEN (archive_after IS NOT NULL) THEN 'infinity'::timestamp with time zone
+            ELSE NULL::timestamp with time zone
+        END AS due_from
    FROM ( SELECT live.id,
             live.session_type,
             live.updated_at,

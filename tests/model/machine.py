@@ -530,7 +530,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.archive.sessions)
     @rule(
         client=_clients("manager"),
-        policy=st.none() | _POLICIES.filter(lambda policy: policy.purge_after),
+        policy=st.one_of(st.none(), *[_POLICIES.filter(lambda policy: policy.purge_after)] * 3),
         session_type=st.none() | _TYPES,
         batch_size=_BATCH_SIZES,
         days=st.sampled_from([35, 350]),

@@ -533,8 +533,7 @@ RESTORE_OF_NULL = (
     "[restore_sessions(ARRAY[NULL]::uuid[])]"
 )
 DUE_FROM = (
-    "sql/test_restore.py::"
-    "test_due_from_is_the_time_of_the_restore_and_the_age_that_the_policy_says"
+    "sql/test_restore.py::test_due_from_is_the_time_of_the_restore_and_the_age_that_the_policy_says"
 )
 KEPT_ROW_WITH_A_NUMBER = (
     "conflicts/test_resolve.py::test_a_column_that_the_database_numbers_is_no_hindrance"

@@ -27,7 +27,7 @@ from tests.retention.support import (
     wait_until_gone,
     where,
 )
-from tests.support import events, new_session, places
+from tests.support import call, events, new_session, places
 
 
 class Batch(NamedTuple):
@@ -173,6 +173,20 @@ def test_a_session_that_one_run_moves_twice_counts_twice(
 
     (run,) = runs(connection)
     assert (run.batches, run.sessions, run.messages) == (2, 4, 12)
+
+
+@EVERY_BATCH
+def test_a_call_that_moves_nothing_is_no_batch(
+    connection: psycopg.Connection, batch: Batch
+) -> None:
+    ids = batch.prepare(connection, 2)
+    run_id = begin_run(connection, batch.kinds[0])
+
+    for _ in range(3):
+        batch.move(connection, ids, run_id)
+
+    (run,) = runs(connection)
+    assert (run.batches, run.sessions, run.messages) == (1, 2, 6)
 
 
 def test_sessions_that_an_archive_finds_moved_already_are_not_among_those_of_its_run(
@@ -361,7 +375,7 @@ def test_a_kind_of_run_that_there_is_not_is_refused_with_a_hint(
     connection: psycopg.Connection, kind: str | None
 ) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
-        begin_run(connection, kind)  # type: ignore[arg-type]
+        call(connection, "begin_archive_run", kind=kind)
 
     assert refusal.value.diag.message_hint
     assert runs(connection) == []

@@ -150,7 +150,7 @@ def _rows_by_id(
 
 
 def copy_to_archive(connection: psycopg.Connection, session_id: UUID) -> None:
-    """Leave a session in both places, as a prune does that copies and then fails to delete."""
+    """Leave a session in both places, as the baseline (copy, then delete) does if cut short."""
     for archive_table, live_table, key in zip(ARCHIVE, LIVE, ("id", "session_id"), strict=True):
         connection.execute(
             sql.SQL("INSERT INTO {} SELECT now(), live.* FROM {} AS live WHERE {} = %s").format(

@@ -732,7 +732,7 @@ def test_an_archive_that_meets_a_copy_made_at_the_same_time_loses_and_doubles_no
     start_blocked: Start,
     end: str,
 ) -> None:
-    """An old prune copies into the archive itself. It was there first: a conflict, or try again."""
+    """The baseline (copy, then delete) was there first: a conflict, or try again."""
     before = live(a)
     begin(b)
     copy_to_archive(b, ids["session"])

@@ -67,7 +67,7 @@ def test_a_live_copy_that_the_archive_holds_bit_for_bit_is_removed(
 def test_a_live_copy_with_fewer_messages_than_the_archive_is_removed(
     connection: psycopg.Connection,
 ) -> None:
-    """A prune that was cut short while it deleted: the archive has all that is live, and more."""
+    """The baseline (copy, then delete) stopped while it deleted: the archive has all, and more."""
     session_id = new_session(connection, 3)
     rows = live(connection)
     copy_to_archive(connection, session_id)
