@@ -53,7 +53,7 @@ DROP_EMPTY_VERSION_TABLE = f"""
 DO $script$
 BEGIN
     IF to_regclass('{migrate.VERSION_TABLE}') IS NOT NULL THEN
-        IF NOT EXISTS (SELECT FROM {migrate.VERSION_TABLE}) THEN
+        IF NOT EXISTS (SELECT 1 FROM {migrate.VERSION_TABLE}) THEN
             DROP TABLE {migrate.VERSION_TABLE};
         END IF;
     END IF;

@@ -11,15 +11,17 @@ if TYPE_CHECKING:
 
 
 def in_words(status: Status) -> str:
-    """Return which revision a database is at, and what follows from it, as a sentence."""
+    """Return which revision a database is at, and what follows from it."""
+    from aria_db.migrate import UNRELEASED_REMEDY
+
     if status.is_newest:
         return f"the database is at revision {status.current}, the newest"
     if status.is_ahead:
         return f"the database is at revision {status.current}, of a later release than this"
     if status.is_unreleased:
         return (
-            f"the database is at revision {status.current} of an unreleased version of aria-db, "
-            "which this version cannot upgrade"
+            f"the database is at revision {status.current} of an unreleased version of aria-db. "
+            f"{UNRELEASED_REMEDY}"
         )
     where = f"is at revision {status.current}" if status.current else "is not upgraded"
     return f"the database {where}; the newest is {status.newest}"

@@ -1,4 +1,5 @@
--- _check_unseen_holds: 40001 for a hold that the caller's snapshot does not show.
+-- _check_unseen_holds: 40001 for a hold, or a row of a left session, that the caller's snapshot
+-- does not show.
 --
 -- For levels above READ COMMITTED, once the sessions are locked. place_hold locks the row of
 -- the session and does not change it. So a caller that locks the row afterwards gets no 40001,
@@ -26,6 +27,23 @@ BEGIN
 
     DELETE FROM engine_session_hold AS hold
     WHERE hold.session_id = ANY(v_inserted);
+
+    -- The row that a prune wrote since the snapshot must go with the session, too.
+    WITH inserted AS (
+        INSERT INTO engine_archive_left AS left_behind (session_id, sqlstate, message)
+        SELECT
+            unnest(session_ids),
+            '',
+            'looked for, and not there'
+        ON CONFLICT DO NOTHING
+        RETURNING left_behind.session_id
+    )
+
+    SELECT array_agg(inserted.session_id) INTO v_inserted
+    FROM inserted;
+
+    DELETE FROM engine_archive_left AS left_behind
+    WHERE left_behind.session_id = ANY(v_inserted);
 END;
 $function$;
 

@@ -5,7 +5,8 @@
 -- those moved now, and (newly_archived = false, with the first archived_at) for
 -- those that were archived already, so that a retry is safe. A session that is held
 -- is not moved: AR003. The statement that moves the rows also writes the journal.
--- run_id: an open run of the kind archive or prune, which the journal then names.
+-- run_id: an open run of the kind archive or prune, which the journal then names. The figures of
+-- an archive run are added here; prune_sessions adds those of a prune.
 --
 -- What keeps it exact while others work, under READ COMMITTED (stricter levels
 -- turn the same races into serialization failures):

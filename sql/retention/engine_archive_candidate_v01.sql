@@ -17,10 +17,9 @@ SELECT
     seen.is_soft_deleted,
     seen.is_held,
     seen.is_conflicting,
-    -- The sum of a time near the end of PostgreSQL's range would be out of it.
+    -- Never, at the end of PostgreSQL's time: the sum would be out of its range.
     CASE
         WHEN seen.age_from < timestamptz '290000-01-01 00:00+00' THEN seen.age_from + seen.archive_after
-        WHEN seen.archive_after IS NOT NULL THEN timestamptz 'infinity'
     END AS due_from
 FROM (
     SELECT

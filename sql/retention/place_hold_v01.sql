@@ -39,22 +39,34 @@ BEGIN
         RETURN;
     END IF;
 
-    INSERT INTO engine_archive_event AS journal
-    (session_id, event, at, actor, role, detail)
-    VALUES (
-        place_hold.session_id,
-        'held',
-        clock_timestamp(),
-        _actor(place_hold.actor),
-        session_user,
-        jsonb_build_object('reason', place_hold.reason)
-    );
-
-    RETURN QUERY
     INSERT INTO engine_session_hold AS hold (session_id, reason, placed_by)
     VALUES (place_hold.session_id, place_hold.reason, _actor(place_hold.actor))
-    ON CONFLICT ON CONSTRAINT engine_session_hold_pkey DO UPDATE SET reason = excluded.reason
-    RETURNING hold.session_id, hold.reason, hold.placed_by, hold.placed_at;
+    ON CONFLICT ON CONSTRAINT engine_session_hold_pkey DO UPDATE
+    SET reason = excluded.reason
+    WHERE hold.reason <> excluded.reason;
+
+    -- A hold that is there already, for the same reason, is no event.
+    IF FOUND THEN
+        INSERT INTO engine_archive_event AS journal
+        (session_id, event, at, actor, role, detail)
+        VALUES (
+            place_hold.session_id,
+            'held',
+            clock_timestamp(),
+            _actor(place_hold.actor),
+            session_user,
+            jsonb_build_object('reason', place_hold.reason)
+        );
+    END IF;
+
+    RETURN QUERY
+    SELECT
+        hold.session_id,
+        hold.reason,
+        hold.placed_by,
+        hold.placed_at
+    FROM engine_session_hold AS hold
+    WHERE hold.session_id = place_hold.session_id;
 END;
 $function$;
 

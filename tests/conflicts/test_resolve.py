@@ -436,6 +436,26 @@ def test_a_session_that_comes_into_both_places_again_is_merged_and_logged_again(
         copy_to_archive(connection, session_id)
 
 
+def test_a_column_that_the_database_numbers_is_no_hindrance(
+    connection: psycopg.Connection,
+) -> None:
+    session_id = conflict(connection)
+    connection.execute(
+        "ALTER TABLE engine_chat_sessions ADD COLUMN number integer GENERATED ALWAYS AS IDENTITY"
+    )
+    connection.execute(f"ALTER TABLE {ARCHIVE[0]} ADD COLUMN number integer")
+    connection.execute(
+        f"UPDATE {ARCHIVE[0]} SET number = (SELECT number FROM engine_chat_sessions)"
+    )
+    connection.execute("UPDATE engine_chat_sessions SET title = 'renamed'")
+    number = one(connection, "SELECT number FROM engine_chat_sessions")
+
+    resolve(connection, session_id, "live", "archive")
+
+    assert one(connection, "SELECT number FROM engine_chat_sessions") == number
+    assert one(connection, "SELECT title FROM engine_chat_sessions") != "renamed"
+
+
 @BOTH_PLACES
 @BOTH_ROWS
 def test_a_column_that_the_database_computes_is_no_hindrance(

@@ -156,6 +156,23 @@ BEGIN
 
     DELETE FROM engine_session_hold AS hold
     WHERE hold.session_id = ANY(v_inserted);
+
+    -- The row that a prune wrote since the snapshot must go with the session, too.
+    WITH inserted AS (
+        INSERT INTO engine_archive_left AS left_behind (session_id, sqlstate, message)
+        SELECT
+            unnest(session_ids),
+            '',
+            'looked for, and not there'
+        ON CONFLICT DO NOTHING
+        RETURNING left_behind.session_id
+    )
+
+    SELECT array_agg(inserted.session_id) INTO v_inserted
+    FROM inserted;
+
+    DELETE FROM engine_archive_left AS left_behind
+    WHERE left_behind.session_id = ANY(v_inserted);
 END;
 $$;
 
@@ -1301,22 +1318,34 @@ BEGIN
         RETURN;
     END IF;
 
-    INSERT INTO engine_archive_event AS journal
-    (session_id, event, at, actor, role, detail)
-    VALUES (
-        place_hold.session_id,
-        'held',
-        clock_timestamp(),
-        _actor(place_hold.actor),
-        session_user,
-        jsonb_build_object('reason', place_hold.reason)
-    );
-
-    RETURN QUERY
     INSERT INTO engine_session_hold AS hold (session_id, reason, placed_by)
     VALUES (place_hold.session_id, place_hold.reason, _actor(place_hold.actor))
-    ON CONFLICT ON CONSTRAINT engine_session_hold_pkey DO UPDATE SET reason = excluded.reason
-    RETURNING hold.session_id, hold.reason, hold.placed_by, hold.placed_at;
+    ON CONFLICT ON CONSTRAINT engine_session_hold_pkey DO UPDATE
+    SET reason = excluded.reason
+    WHERE hold.reason <> excluded.reason;
+
+    -- A hold that is there already, for the same reason, is no event.
+    IF FOUND THEN
+        INSERT INTO engine_archive_event AS journal
+        (session_id, event, at, actor, role, detail)
+        VALUES (
+            place_hold.session_id,
+            'held',
+            clock_timestamp(),
+            _actor(place_hold.actor),
+            session_user,
+            jsonb_build_object('reason', place_hold.reason)
+        );
+    END IF;
+
+    RETURN QUERY
+    SELECT
+        hold.session_id,
+        hold.reason,
+        hold.placed_by,
+        hold.placed_at
+    FROM engine_session_hold AS hold
+    WHERE hold.session_id = place_hold.session_id;
 END;
 $$;
 
@@ -2655,7 +2684,6 @@ CREATE VIEW public.engine_archive_candidate AS
     is_conflicting,
         CASE
             WHEN (age_from < '290000-01-01 00:00:00+00'::timestamp with time zone) THEN (age_from + archive_after)
-            WHEN (archive_after IS NOT NULL) THEN 'infinity'::timestamp with time zone
             ELSE NULL::timestamp with time zone
         END AS due_from
    FROM ( SELECT live.id,

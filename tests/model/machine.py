@@ -52,7 +52,7 @@ _ODD_COLUMNS = st.fixed_dictionaries(
         "total_cost": st.sampled_from(["NaN", None, "-0.000001"]),
         "metadata": st.sampled_from(['{"n": [1.00, -0.0, 1e-7]}', "null", None, "[]"]),
         "created_at": st.sampled_from(["infinity", None, "2020-02-29 12:00:00+00"]),
-        "updated_at": st.sampled_from(["infinity", "-infinity", None, None]),
+        "updated_at": st.sampled_from(["infinity", "-infinity", "294276-12-31", None, None]),
         "ended_at": st.sampled_from(["0001-01-01 BC", "2020-02-29 12:00:00.000001+00"]),
     },
 )
@@ -198,7 +198,7 @@ class Machine(RuleBasedStateMachine):
             "not live": lambda key: not model.is_live(key),
             "in both places": model.is_conflict,
             "held": model.holds.__contains__,
-            "due": model.is_due,
+            "prunable": model.is_prunable,
         }[state]
         return [name for name, key in self.ids.items() if is_so(key)]
 
@@ -512,12 +512,18 @@ class Machine(RuleBasedStateMachine):
             prune = Prune(prune.older_than or timedelta(days=30), None, 500)
         self.do(client, "prune", prune)
 
-    @on("due", client=_EVERY, prune=_PRUNES)
-    def prune_what_is_referred_to(self, session: str, client: str, prune: Prune) -> None:
-        """Let another table refer to a session: whatever is in the way, the prune goes on."""
+    @on(
+        "prunable",
+        client=_EVERY,
+        batch_size=_BATCH_SIZES,
+        afterwards=st.sampled_from(["archive_one", "delete", "resolve", "restore"]),
+    )
+    def prune_what_is_referred_to(
+        self, session: str, client: str, batch_size: int, afterwards: str
+    ) -> None:
+        """Let another table refer to a session: the prune leaves it, says so, and goes on."""
         session_id = self.ids[session]
-        if self.model.is_tied(session_id):
-            return
+        prune = Prune(timedelta(days=1), None, batch_size)
         self.world.execute("INSERT INTO bookmark VALUES (%(id)s)", id=session_id)
         self.model.refer_to(session_id)
         self.do(client, "archive_one", session_id)
@@ -526,6 +532,11 @@ class Machine(RuleBasedStateMachine):
         self.prune(client, prune)
         self.world.execute("DELETE FROM bookmark")
         self.model.refer_no_more()
+        if afterwards == "resolve":
+            self.copy(session, "all of it")
+            self.do("manager", afterwards, session_id, "live", None)
+        else:
+            self.do("sql", afterwards, session_id)
 
     @precondition(lambda self: self.model.archive.sessions)
     @rule(

@@ -392,9 +392,9 @@ class Model:
             raise
         told = answers.values()
         moved = [one for one in told if one.get("newly_archived") or one.get("newly_restored")]
-        # A prune records its batches itself.
+        # A prune records its batches itself, and a call that moved nothing is no batch.
         done = (1, len(moved), sum(one["message_count"] for one in moved))
-        figures = (0, 0, 0) if kind == "prune" else done
+        figures = (0, 0, 0) if kind == "prune" or not moved else done
         self.runs.append(Run(kind, self.actor, *figures, "nothing left"))
         return answers
 
@@ -541,14 +541,13 @@ class Model:
         """Tell whether some prune would take, or leave waiting, something."""
         return bool(self._old(_ANY_PRUNE))
 
-    def is_due(self, session_id: UUID) -> bool:
-        """Tell whether some prune would take a session, or leave it waiting."""
-        return session_id in self._old(_ANY_PRUNE)
-
-    def is_tied(self, session_id: UUID) -> bool:
-        """Tell whether a prune may as well take another session as this one."""
-        ranks = [self._prune_rank(_ANY_PRUNE, key)[1:] for key in self.live.sessions]
-        return ranks.count(self._prune_rank(_ANY_PRUNE, session_id)[1:]) > 1
+    def is_prunable(self, session_id: UUID) -> bool:
+        """Tell whether some prune takes a session, and never another one as well as this one."""
+        due = self._old(_ANY_PRUNE)
+        if session_id not in due or self._is_waiting(session_id):
+            return False
+        ranks = [self._prune_rank(_ANY_PRUNE, key)[1:] for key in due]
+        return ranks.count(self._prune_rank(_ANY_PRUNE, session_id)[1:]) == 1
 
     def count_prunable(self, prune: Prune) -> dict[str, tuple[int, ...]]:
         """Return the sessions and messages to archive of each type, and what waits and why."""

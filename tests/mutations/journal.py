@@ -18,14 +18,12 @@ ONE_BY_ONE = _JOURNAL("test_sessions_that_a_prune_moves_one_by_one_have_its_run_
 REMOVED_BESIDE_OTHERS = _JOURNAL("test_the_removal_of_a_copy_in_a_batch_names_its_run")
 PLACED_BY = "retention/test_holds.py::test_a_hold_and_its_refusals_name_the_actor_who_placed_it"
 _MERGES = "conflicts/test_journal.py::{}".format
-RESOLVED = _MERGES(
-    "test_resolving_is_on_record_with_where_to_which_row_and_by_whom[live-live-tables]"
-)
+RESOLVED = _MERGES("test_resolving_is_recorded_with_destination_kept_row_and_actor")
 RESOLVED_INTO_ARCHIVE = _MERGES(
-    "test_resolving_into_the_archive_is_on_record_as_an_archive_too[tables]"
+    "test_resolving_into_the_archive_is_recorded_as_an_archive_too[tables]"
 )
 COPY_REMOVED = _MERGES(
-    "test_archiving_a_session_whose_archived_copy_is_identical_is_on_record_as_resolved[tables]"
+    "test_archiving_a_session_whose_archived_copy_is_identical_is_recorded_as_resolved[tables]"
 )
 COPY_REMOVED_IN_A_RUN = _MERGES(
     "test_a_run_that_meets_an_identical_copy_is_named_beside_what_it_archived"
@@ -270,18 +268,23 @@ def _deleted() -> Mutations:
 
 def _held_and_released() -> Mutations:
     name = "place_hold"
-    block = """        place_hold.session_id,
-        'held',
-        clock_timestamp(),
-        _actor(place_hold.actor),
-        session_user,
-        jsonb_build_object('reason', place_hold.reason)
+    block = """            place_hold.session_id,
+            'held',
+            clock_timestamp(),
+            _actor(place_hold.actor),
+            session_user,
+            jsonb_build_object('reason', place_hold.reason)
 """
-    insert = """    INSERT INTO engine_archive_event AS journal
-    (session_id, event, at, actor, role, detail)
-    VALUES (
+    insert = """        INSERT INTO engine_archive_event AS journal
+        (session_id, event, at, actor, role, detail)
+        VALUES (
 """
-    yield fault(name, "no event is written", (insert + block + "    );\n", ""), test=_DEED("hold"))
+    yield fault(
+        name,
+        "no event is written",
+        (insert + block + "        );\n", "        NULL;\n"),
+        test=_DEED("hold"),
+    )
     yield from _fields(
         name,
         block,

@@ -520,7 +520,7 @@ def _copies() -> Mutations:
 
 _CONCURRENCY = "sql/test_concurrency.py::{}".format
 LIVE_IN_OTHER_ORDERS = _CONCURRENCY(
-    "test_a_restore_locks_live_sessions_in_the_order_of_the_ids_whatever_the_callers_is"
+    "test_restores_of_the_same_sessions_in_other_orders_do_not_deadlock[live]"
 )
 LEFT_AND_CAME_BACK = _CONCURRENCY(
     "test_a_session_that_left_and_came_back_while_the_restore_waited_is_live"

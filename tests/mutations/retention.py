@@ -389,7 +389,10 @@ def _holds() -> Mutations:
     yield fault(
         name,
         "a second hold is passed over",
-        ("DO UPDATE SET reason = excluded.reason", "DO NOTHING"),
+        (
+            "DO UPDATE\n    SET reason = excluded.reason\n    WHERE hold.reason <> excluded.reason",
+            "DO NOTHING",
+        ),
         test="retention/test_holds.py::"
         "test_a_hold_tells_who_placed_it_and_a_second_one_changes_the_reason_alone",
     )
