@@ -13,7 +13,7 @@ TRIED = "permutations"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--deep", action="store_true", help="run the deep set of tests/isolation (about an hour)"
+        "--deep", action="store_true", help="run the deep set of tests/isolation (about two hours)"
     )
 
 

@@ -44,7 +44,7 @@ MET_ON_EVERY_CHANGE = {
     "delete_chat": {"archive", "hold", "prune", "message_insert", "session_update"},
     "release": {"hold"},
     "restore_both": {"archive", "archive_reversed", "delete_archived", "prune", "restore_both"},
-    "restore_reversed": {"archive"},
+    "restore_reversed": set(),
 }
 
 # The soft delete of a session that is live is taken back by a restore of it, and matters to these.

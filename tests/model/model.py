@@ -5,9 +5,9 @@ where afterwards. Its operations have the names and arguments that they have in 
 (:mod:`tests.model.clients`). It knows nothing of how a row is moved, and never makes one: what
 the application writes it takes over from the database, and from then on the row must stay.
 
-It says of each operation, too, which events the journal has afterwards, and no others. When
-something was done only the database knows: the model takes that over and says which times must
-be the same, and between which moments they must lie.
+It also predicts every event of the journal. Only the database knows when something was done: the
+model takes that time over, and checks that it lies between two looks and that all times of one
+deed are the same.
 """
 
 from collections import Counter
