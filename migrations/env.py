@@ -59,7 +59,7 @@ BEGIN
     END IF;
 END;
 $script$
-"""
+"""  # noqa: S608 (a constant name)
 
 
 def put_back_what_is_missing() -> None:
@@ -86,6 +86,8 @@ def run_revisions(schema_exists: bool) -> None:
     with context.begin_transaction():
         context.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         context.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+        if not context.is_offline_mode():
+            migrate.refuse_unreleased(context.get_context().get_current_heads())
         if not schema_exists:
             context.execute(CreateSchema(schema, if_not_exists=True))
         # pg_temp last: functions and views pin this path, and a caller's temporary
@@ -97,8 +99,6 @@ def run_revisions(schema_exists: bool) -> None:
         if adopt not in {None, migrate.ADOPT_NONE}:
             for statements in migrate.adoption_scripts():
                 context.execute(verbatim(statements))
-        if not context.is_offline_mode():
-            migrate.refuse_unreleased(context.get_context().get_current_heads())
         if context.is_offline_mode() and not context.get_context().get_current_heads():
             context.execute(DROP_EMPTY_VERSION_TABLE)
         context.run_migrations()

@@ -146,7 +146,7 @@ BEGIN
             ORDER BY live.created_at, live.id
             LIMIT 1
             $statement$,
-            _insertable_columns('engine_chat_messages')
+            _insertable_columns('engine_chat_messages'::regclass)
         ) INTO v_different_message USING session_id;
     EXCEPTION
         WHEN unique_violation THEN
@@ -194,7 +194,7 @@ BEGIN
             )
             WHERE live.id = $1
             $statement$,
-            _insertable_columns('engine_chat_sessions', is_new => FALSE)
+            _insertable_columns('engine_chat_sessions'::regclass, is_new => FALSE)
         ) USING session_id;
         IF NOT EXISTS (
             SELECT 1

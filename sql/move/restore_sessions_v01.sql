@@ -111,8 +111,8 @@ BEGIN
                 OVERRIDING SYSTEM VALUE
                 SELECT %2$s FROM moved_messages
                 $statement$,
-                _insertable_columns('engine_chat_sessions'),
-                _insertable_columns('engine_chat_messages')
+                _insertable_columns('engine_chat_sessions'::regclass),
+                _insertable_columns('engine_chat_messages'::regclass)
             ) USING v_archived;
         EXCEPTION
             WHEN unique_violation THEN

@@ -1887,7 +1887,7 @@ BEGIN
             ORDER BY live.created_at, live.id
             LIMIT 1
             $statement$,
-            _insertable_columns('engine_chat_messages')
+            _insertable_columns('engine_chat_messages'::regclass)
         ) INTO v_different_message USING session_id;
     EXCEPTION
         WHEN unique_violation THEN
@@ -1935,7 +1935,7 @@ BEGIN
             )
             WHERE live.id = $1
             $statement$,
-            _insertable_columns('engine_chat_sessions', is_new => FALSE)
+            _insertable_columns('engine_chat_sessions'::regclass, is_new => FALSE)
         ) USING session_id;
         IF NOT EXISTS (
             SELECT 1
@@ -2122,8 +2122,8 @@ BEGIN
                 OVERRIDING SYSTEM VALUE
                 SELECT %2$s FROM moved_messages
                 $statement$,
-                _insertable_columns('engine_chat_sessions'),
-                _insertable_columns('engine_chat_messages')
+                _insertable_columns('engine_chat_sessions'::regclass),
+                _insertable_columns('engine_chat_messages'::regclass)
             ) USING v_archived;
         EXCEPTION
             WHEN unique_violation THEN

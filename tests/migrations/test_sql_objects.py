@@ -344,7 +344,8 @@ def test_a_view_that_grows_goes_back_with_what_reads_it_and_what_was_granted(
     invoke(CreateSqlObject("hard_view", 1))
     for statement in (
         "CREATE VIEW reader WITH (security_barrier) AS SELECT second FROM hard_view",
-        "CREATE VIEW reader_of_reader AS SELECT second, first FROM reader JOIN hard_view USING (second)",
+        "CREATE VIEW reader_of_reader AS"
+        " SELECT second, first FROM reader JOIN hard_view USING (second)",
         "COMMENT ON VIEW reader IS 'of the application'",
         "GRANT SELECT ON hard_view, reader TO pg_monitor WITH GRANT OPTION",
         "GRANT SELECT (first) ON hard_view TO pg_read_all_data",
