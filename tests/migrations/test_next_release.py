@@ -4,6 +4,7 @@ Their statements are frozen as 0.1.0 sends them. As the manager does, they repea
 prune or the purge that met a lock for 100 ms.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -119,7 +120,8 @@ ARCHIVE_WITH_NOTE = """
 """
 RUN_NOTES = "SELECT id, note FROM engine_archive_run_list ORDER BY id DESC LIMIT 1"
 
-CLIENT_ROLE = "rolling_client"
+# A role belongs to the server, which other workers use, too.
+CLIENT_ROLE = f"rolling_client_{os.getpid()}"
 
 
 class Client:

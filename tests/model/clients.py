@@ -318,6 +318,9 @@ class Http:
     def delete(self, session_id: UUID) -> Answer | None:
         return self._one("DELETE", f"/{session_id}")
 
+    def delete_archived(self, session_id: UUID) -> Answer | None:
+        return self._one("DELETE", f"/archive/{session_id}")
+
     def archive_one(self, session_id: UUID) -> Answer | None:
         return self._one("POST", f"/{session_id}/archive")
 

@@ -409,10 +409,7 @@ class Machine(RuleBasedStateMachine):
     def delete(self, client: str, session: str) -> None:
         """Delete a session for good, wherever it is."""
         is_live = self.model.is_live(self.ids[session])
-        operation = "delete" if is_live else "delete_archived"
-        if not hasattr(self.world.clients[client], operation):
-            client = "manager"
-        self.do(client, operation, self.ids[session])
+        self.do(client, "delete" if is_live else "delete_archived", self.ids[session])
 
     @precondition(lambda self: self.sessions("only live"))
     @rule(copies=st.lists(st.sampled_from(sorted(_COPIES)), min_size=2, max_size=4), client=_EVERY)

@@ -452,9 +452,10 @@ class Model:
         if not (self.is_live(session_id) or self.is_archived(session_id)):
             return False
         held_before = self.holds.get(session_id)
-        placed_by = held_before.placed_by if held_before else self.actor
-        self.holds[session_id] = Hold(reason, placed_by)
-        self._record(session_id, "held", reason=reason)
+        if held_before is None or held_before.reason != reason:
+            placed_by = held_before.placed_by if held_before else self.actor
+            self.holds[session_id] = Hold(reason, placed_by)
+            self._record(session_id, "held", reason=reason)
         return True
 
     def release(self, session_id: UUID) -> bool:
@@ -493,6 +494,8 @@ class Model:
         _, policy = self._policy(row)
         age_from = self._age_from(row)
         if age_from is None or policy.archive_after is None or not policy.enabled:
+            return None
+        if age_from >= END_OF_TIME:
             return None
         return within_python(age_from + microseconds(policy.archive_after))
 
@@ -761,6 +764,10 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 def timestamp(time: datetime) -> int:
     """Count a time as PostgreSQL does."""
     return microseconds(time - _EPOCH)
+
+
+# From the year 290000 on a sum may be out of PostgreSQL's range, and nothing is ever due.
+END_OF_TIME = 9_088_402_176_000 * 10**6
 
 
 def within_python(time: int) -> int:
