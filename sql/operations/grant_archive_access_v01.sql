@@ -89,7 +89,11 @@ BEGIN
                 oid,
                 relacl
             FROM pg_catalog.pg_class
-        ) AS installed ON coalesce(to_regprocedure(covered.object)::oid, to_regclass(covered.object)::oid) = installed.oid
+        ) AS installed ON installed.oid = CASE
+            -- PostgreSQL 15 refuses to look for a function by a name without arguments.
+            WHEN covered.privilege = 'EXECUTE' THEN to_regprocedure(covered.object)::oid
+            ELSE to_regclass(covered.object)::oid
+        END
         WHERE
             covered.access = grant_archive_access.access
             AND revoking = EXISTS (

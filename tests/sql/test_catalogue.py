@@ -330,7 +330,7 @@ def not_public(connection: psycopg.Connection) -> set[str]:
             AND routine.oid NOT IN (
                 SELECT to_regprocedure(covered.object)
                 FROM archive_access() AS covered
-                WHERE to_regprocedure(covered.object) IS NOT NULL
+                WHERE covered.privilege = 'EXECUTE'
             )
         """
     )
