@@ -374,6 +374,7 @@ def finish_archive_run(run_id: int, stop_reason: str, error: str | None = None) 
     :param stop_reason: ``nothing left``, ``max_runtime``, ``max_sessions``,
         ``interrupted`` or ``failed``.
     :param error: what failed.
+    :raises InvalidArgument: ``stop_reason`` is another.
     """
     return select(
         func.finish_archive_run(

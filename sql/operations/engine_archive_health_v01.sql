@@ -26,7 +26,7 @@ due_sessions AS (
 backlog AS (
     SELECT
         'backlog' AS figure,
-        policy.session_type AS subject,
+        policy.session_type::text AS subject,
         count(due_sessions.policy)::numeric AS value,
         'sessions' AS unit,
         coalesce(min(due_sessions.due_from) > now() - interval '2 days', TRUE) AS is_ok,

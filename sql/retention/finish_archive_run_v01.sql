@@ -9,6 +9,14 @@ SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $function$
 BEGIN
+    IF stop_reason IS NULL
+        OR stop_reason NOT IN ('nothing left', 'max_runtime', 'max_sessions', 'interrupted', 'failed')
+    THEN
+        RAISE EXCEPTION 'stop_reason is %, and must be nothing left, max_runtime, max_sessions, interrupted '
+            'or failed', coalesce(quote_literal(stop_reason), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say why the run stopped.';
+    END IF;
     UPDATE engine_archive_run AS run
     SET
         finished_at = clock_timestamp(),

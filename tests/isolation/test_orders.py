@@ -16,7 +16,6 @@ from tests.isolation.isolationtester import (
     READ_COMMITTED,
     REPEATABLE_READ,
     SERIALIZABLE,
-    STARTS,
     Laboratory,
     Outcome,
     cast,

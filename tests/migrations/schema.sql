@@ -1160,6 +1160,14 @@ CREATE FUNCTION public.finish_archive_run(run_id bigint, stop_reason text, error
     SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
+    IF stop_reason IS NULL
+        OR stop_reason NOT IN ('nothing left', 'max_runtime', 'max_sessions', 'interrupted', 'failed')
+    THEN
+        RAISE EXCEPTION 'stop_reason is %, and must be nothing left, max_runtime, max_sessions, interrupted '
+            'or failed', coalesce(quote_literal(stop_reason), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say why the run stopped.';
+    END IF;
     UPDATE engine_archive_run AS run
     SET
         finished_at = clock_timestamp(),
@@ -2843,7 +2851,7 @@ CREATE VIEW public.engine_archive_health AS
           WHERE ((NOT candidate.is_held) AND (NOT candidate.is_conflicting) AND (candidate.is_soft_deleted OR (candidate.due_from < now())))
         ), backlog AS (
          SELECT 'backlog'::text AS figure,
-            policy.session_type AS subject,
+            (policy.session_type)::text AS subject,
             (count(due_sessions.policy))::numeric AS value,
             'sessions'::text AS unit,
             COALESCE((min(due_sessions.due_from) > (now() - '2 days'::interval)), true) AS is_ok,

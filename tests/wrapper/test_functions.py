@@ -491,3 +491,15 @@ def test_a_run_of_no_kind_is_refused(run: Run, connection: psycopg.Connection) -
         run(functions.begin_archive_run("tidy", {}))
 
     assert connection.execute("SELECT count(*) FROM engine_archive_run").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("reason", ["tired", None])
+def test_a_run_does_not_end_for_an_unknown_reason(
+    reason: str, run: Run, connection: psycopg.Connection
+) -> None:
+    [(run_id,)] = run(functions.begin_archive_run("prune", {}))
+
+    with pytest.raises(InvalidArgument, match="stop_reason is .*, and must be nothing left"):
+        run(functions.finish_archive_run(run_id, reason))
+
+    assert connection.execute("SELECT finished_at FROM engine_archive_run").fetchone() == (None,)
