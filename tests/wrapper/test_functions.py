@@ -499,7 +499,7 @@ def test_a_run_does_not_end_for_an_unknown_reason(
 ) -> None:
     [(run_id,)] = run(functions.begin_archive_run("prune", {}))
 
-    with pytest.raises(InvalidArgument, match="stop_reason is .*, and must be nothing left"):
+    with pytest.raises(InvalidArgument, match=r"stop_reason is .*, and must be nothing left"):
         run(functions.finish_archive_run(run_id, reason))
 
     assert connection.execute("SELECT finished_at FROM engine_archive_run").fetchone() == (None,)
