@@ -294,11 +294,3 @@ class EngineChatSessionArchiveList(ArchivedColumns, SessionColumns, ViewBase):
     """Archived sessions."""
 
     __tablename__ = "engine_chat_session_archive_list"
-
-
-class EngineChatSessionAll(SessionColumns, ViewBase):
-    """Every session, live and archived, in one snapshot."""
-
-    __tablename__ = "engine_chat_session_all"
-
-    archived_at: Mapped[datetime | None] = mapped_column(sort_order=-1)
