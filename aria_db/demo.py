@@ -28,9 +28,10 @@ from rich.table import Table
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from aria_db import embedded, functions, resources
+from aria_db import embedded, functions
 from aria_db.conversations import session_id_of
 from aria_db.database import Database
+from aria_db.install import resources
 from aria_db.models import (
     EngineArchiveEvent,
     EngineChatMessage,

@@ -10,8 +10,8 @@ import psycopg
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateSchema, CreateTable
 
-from aria_db import migrate
 from aria_db.database import Database
+from aria_db.install import migrate
 from bench import baseline, data
 from bench.server import Server
 

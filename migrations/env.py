@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from alembic import context
 from sqlalchemy.schema import CreateSchema
 
-from aria_db import database, migrate, models, sql_objects
-from aria_db.sql_objects import verbatim  # and with it the operations that the revisions use
+from aria_db import database, models
+from aria_db.install import adoption, migrate, sql_objects
+from aria_db.install.sql_objects import verbatim  # registers the operations of the revisions
 
 # A revision waits this long for a lock behind traffic, and then gives up and
 # leaves everything as it was. Traffic queues behind a waiting ALTER TABLE.
@@ -97,7 +98,7 @@ def run_revisions(schema_exists: bool) -> None:
         if adopt is not None:
             context.execute(verbatim(f"SET LOCAL aria_db.adopt = {database.literal(adopt)}"))
         if adopt not in {None, migrate.ADOPT_NONE}:
-            for statements in migrate.adoption_scripts():
+            for statements in adoption.scripts():
                 context.execute(verbatim(statements))
         if context.is_offline_mode() and not context.get_context().get_current_heads():
             context.execute(DROP_EMPTY_VERSION_TABLE)

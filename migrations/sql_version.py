@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from aria_db import migrate, sql_objects
+from aria_db.install import migrate, sql_objects
 
 
 def make_next(name: str) -> tuple[Path, Path]:
@@ -25,7 +25,8 @@ def make_next(name: str) -> tuple[Path, Path]:
     current = _newest(name)
     if current.kind == "table":
         raise ValueError(
-            f"{name} is a table: write a revision with AddColumnOp (see aria_db/sql_objects.py)"
+            f"{name} is a table: write a revision with AddColumnOp "
+            "(see aria_db/install/sql_objects.py)"
         )
     version = current.version + 1
     copy = current.path.with_name(f"{name}_v{version:02}.sql")

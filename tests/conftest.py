@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from pytest_postgresql import factories
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aria_db import embedded, migrate, resources
+from aria_db import embedded
 from aria_db.database import Database
+from aria_db.install import migrate, resources
 from aria_db.session_manager import NativeSessionManager
 
 pytest_plugins = ["tests.isolation.plugin"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aria_db import sql_objects
+from aria_db.install import sql_objects
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "aria_db"
@@ -43,7 +43,7 @@ STATEMENT = re.compile(
 # Statements that are allowed outside sql/ and migrations/, each with its reason.
 ALLOWED = {
     # A DDL operation for the revisions, which name the object.
-    ("aria_db/sql_objects.py", "DROP {} {}"),
+    ("aria_db/install/sql_objects.py", "DROP {} {}"),
 }
 
 ARCHIVES = r"engine_chat_(?:session|message)_archive"

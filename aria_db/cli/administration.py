@@ -36,7 +36,7 @@ def upgrade(
     Where the application has chat tables of its own in another schema, this is refused:
     adopt takes them over.
     """
-    from aria_db import migrate
+    from aria_db.install import migrate
 
     with connected(database_url, schema) as (connection, target):
         before = migrate.status(connection, target)
@@ -56,7 +56,7 @@ def current(database_url: DatabaseUrl = None, schema: Schema = None, as_json: Js
 
     That it is not the newest one is an answer, not an error: the exit status is 0.
     """
-    from aria_db import migrate
+    from aria_db.install import migrate
 
     with connected(database_url, schema) as (connection, target):
         status = migrate.status(connection, target)

@@ -11,7 +11,7 @@ from aria_db.cli import output, revisions
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, connected, examples, utf8
 
 if TYPE_CHECKING:
-    from aria_db.migrate import AdoptionPlan
+    from aria_db.install.adoption import AdoptionPlan
 
 _TITLES = {
     "untouched": "Stays as it is:",
@@ -50,14 +50,14 @@ def adopt(
     All in one transaction, which waits for locks no longer than five seconds in all. No
     live table is changed. To be run again when the application has added columns.
     """
-    from aria_db import migrate
     from aria_db.errors import AdoptionRefused
+    from aria_db.install import adoption, migrate
 
     with connected(database_url, schema) as (connection, target):
         revisions.refuse_unreleased(migrate.status(connection, target))
         # The plan begins a transaction of its own.
         connection.rollback()
-        plan = migrate.adoption_plan(connection, source, target)
+        plan = adoption.plan(connection, source, target)
         if not as_json:
             _print_plan(plan)
         if plan.problems:
@@ -69,7 +69,7 @@ def adopt(
                 hint=f"Nothing was changed. {first.remedy}",
             )
         if not dry_run:
-            migrate.adopt(connection, source, target)
+            adoption.adopt(connection, source, target)
         status = migrate.status(connection, target)
     if as_json:
         output.print_json(

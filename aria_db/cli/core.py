@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from aria_db import __version__, database, migrate
+from aria_db import __version__, database
 from aria_db.cli import revisions
+from aria_db.install import adoption, migrate
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
             if options.command == "upgrade":
                 migrate.upgrade(connection, target.schema, options.revision)
             elif options.command == "adopt":
-                migrate.adopt(connection, options.source, target.schema, options.revision)
+                adoption.adopt(connection, options.source, target.schema, options.revision)
             status = migrate.status(connection, target.schema)
         engine.dispose()
     print(revisions.in_words(status))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aria_db.database import Database
-    from aria_db.migrate import Status
+    from aria_db.install.migrate import Status
 
 
 def in_words(status: Status) -> str:
     """Return which revision a database is at, and what follows from it."""
-    from aria_db.migrate import UNRELEASED_REMEDY
+    from aria_db.install.migrate import UNRELEASED_REMEDY
 
     if status.is_newest:
         return f"the database is at revision {status.current}, the newest"
@@ -33,7 +33,7 @@ def refuse_unreleased(status: Status) -> None:
     :param status: the revision that the database is at.
     :raises alembic.util.CommandError: no release had that revision.
     """
-    from aria_db import migrate
+    from aria_db.install import migrate
 
     migrate.refuse_unreleased([] if status.current is None else [status.current])
 
@@ -44,8 +44,8 @@ def refuse_unreleased_database(database: Database) -> None:
     :param database: the database.
     :raises alembic.util.CommandError: it is at a revision that no release had.
     """
-    from aria_db import migrate
     from aria_db.errors import PermissionDenied, translated
+    from aria_db.install import migrate
 
     engine = database.engine()
     try:

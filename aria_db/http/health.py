@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import TimeoutError as BusyPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aria_db import migrate
 from aria_db.errors import DatabaseError, DatabaseUnavailable, NotUpgraded, translated
 from aria_db.http import schemas
+from aria_db.install import migrate
 from aria_db.session_manager import NativeSessionManager
 
 # Shorter than the patience of what asks: Docker's and Kubernetes' probes.

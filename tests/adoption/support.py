@@ -7,8 +7,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from aria_db import errors, migrate, sql_objects
+from aria_db import errors
 from aria_db.database import Database
+from aria_db.install import adoption, sql_objects
 from tests.adoption.deployed import OLDER_SHAPE, SESSION_COLUMNS, Layout, printed
 from tests.migrations.support import connected
 
@@ -146,13 +147,13 @@ def adopt(database: Database, source: str | None = None, **options: str) -> None
     :raises aria_db.errors.DatabaseError: or its subclass.
     """
     with connected(database) as connection, errors.translated():
-        migrate.adopt(connection, source, database.schema, **options)
+        adoption.adopt(connection, source, database.schema, **options)
 
 
-def plan(database: Database, source: str | None = None) -> migrate.AdoptionPlan:
+def plan(database: Database, source: str | None = None) -> adoption.AdoptionPlan:
     """Return what an adoption would do."""
     with connected(database) as connection, errors.translated():
-        return migrate.adoption_plan(connection, source, database.schema)
+        return adoption.plan(connection, source, database.schema)
 
 
 def refusal(database: Database, source: str | None = None) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from aria_db import resources
 from aria_db.database import Database
+from aria_db.install import resources
 from tests.cli import support
 from tests.cli.support import Cli
 from tests.support import temporary_role

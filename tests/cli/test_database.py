@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 
-from aria_db import migrate
 from aria_db.database import Database
 from aria_db.embedded import program
+from aria_db.install import migrate
 from tests.cli import support
 from tests.cli.support import UNKNOWN, Cli, document, lines, refusal
 from tests.migrations.support import catalogue

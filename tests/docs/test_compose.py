@@ -12,8 +12,8 @@ import httpx
 import psycopg
 import yaml
 
-from aria_db import migrate
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.support import new_session, places
 
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from aria_db import embedded, resources
+from aria_db import embedded
 from aria_db.database import Database
+from aria_db.install import resources
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -131,7 +131,7 @@ server.close()
     def __init__(self, data: Path, program: str = STAY) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", self.PREAMBLE + program, str(data)],
-            env={**os.environ, "PYTHONPATH": str(Path(embedded.__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(embedded.__file__).parents[2])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -648,7 +648,7 @@ def test_root_may_have_the_wheel_where_the_servers_account_may_not_enter(
         shutil.copytree(packages / part, private / part)
     script = (
         "from pathlib import Path; from aria_db import embedded;"
-        f"embedded._ROOTS_DIRECTORY = Path({str(place / 'copies')!r});"
+        f"embedded.account.ROOTS_DIRECTORY = Path({str(place / 'copies')!r});"
         f"embedded.start(Path({str(place / 'data')!r})).close();"
         "print(embedded.program('postgres'))"
     )

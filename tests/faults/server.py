@@ -13,8 +13,9 @@ import psutil
 import psycopg
 from sqlalchemy import NullPool
 
-from aria_db import embedded, migrate
+from aria_db import embedded
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.faults.faults import WAL_SEGMENT
 
 # What the faults set for everybody does not hold for whoever inflicts and checks them.

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from aria_db import migrate
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.http.support import SESSIONS, archive, create, problem, running
 from tests.support import new_session, places, set_for_database
 

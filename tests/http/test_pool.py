@@ -14,9 +14,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from aria_db import embedded, migrate
+from aria_db import embedded
 from aria_db.database import Database
 from aria_db.http.limits import Limits
+from aria_db.install import migrate
 from tests.http.processes import (
     PATIENCE_SECONDS,
     SERVE,

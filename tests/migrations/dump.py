@@ -10,8 +10,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from aria_db import embedded, migrate
+from aria_db import embedded
 from aria_db.database import Database
+from aria_db.install import migrate
 
 FILE = Path(__file__).with_name("schema.sql")
 

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aria_db import resources, sql_objects
 from aria_db.database import Database
+from aria_db.install import resources, sql_objects
 from tests.migrations.support import ROOT
 
 REVISION = "0003_next_release"
@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.operations.ops import AddColumnOp
 
-from aria_db.sql_objects import ReplaceSqlObject
+from aria_db.install.sql_objects import ReplaceSqlObject
 
 revision = {revision!r}
 down_revision = {down_revision!r}

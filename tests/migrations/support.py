@@ -12,8 +12,9 @@ import psycopg
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from aria_db import embedded, migrate
+from aria_db import embedded
 from aria_db.database import Database
+from aria_db.install import migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,8 +15,9 @@ from pytest_alembic.tests import (  # noqa: F401 (they are tests of this module 
     test_upgrade,
 )
 
-from aria_db import migrate, models
+from aria_db import models
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.migrations.support import (
     ARCHIVES,
     LIVE_TABLES,

@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from aria_db import resources, sql_objects
 from aria_db.database import Database
+from aria_db.install import resources, sql_objects
 from tests.migrations.dump import FILE, dump
 from tests.migrations.support import Catalogue, catalogue, one, upgrade
 

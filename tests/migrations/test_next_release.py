@@ -14,8 +14,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from aria_db import sql_objects
 from aria_db.database import Database
+from aria_db.install import sql_objects
 from tests.migrations.next_release import (
     GROWN_FUNCTION,
     GROWN_TABLE,

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from aria_db import resources
 from aria_db.database import Database
-from aria_db.sql_objects import (
+from aria_db.install import resources
+from aria_db.install.sql_objects import (
     CreateSqlObject,
     DropSqlObject,
     ReplaceSqlObject,

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from aria_db import embedded, resources
+from aria_db import embedded
+from aria_db.install import resources
 from tests.conftest import switch_fsync_off
 from tests.mutations.mutation import Mutation, Unusable
 from tests.mutations.mutations import MUTATIONS

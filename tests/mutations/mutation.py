@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aria_db import sql_objects
+from aria_db.install import sql_objects
 
 
 class Unusable(Exception):

@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from aria_db import embedded, migrate
+from aria_db import embedded
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.conftest import Connect
 from tests.retention.support import (
     LIVE,

@@ -7,8 +7,8 @@ archives, and a column that aria-db's own tables do not have.
 import psycopg
 import pytest
 
-from aria_db import migrate
 from aria_db.database import Database
+from aria_db.install import migrate
 
 SCHEMA = "deployed"
 

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from aria_db import migrate
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.conftest import Connect
 from tests.sql import adopted_layout
 from tests.support import is_blocked, new_session, temporary_role

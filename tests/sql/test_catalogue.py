@@ -16,7 +16,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aria_db import functions, resources
+from aria_db import functions
+from aria_db.install import resources
 from aria_db.session_manager import NativeSessionManager
 from tests.sql.adopted_layout import BOTH_LAYOUTS
 from tests.support import call

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
-from aria_db import functions, migrate
+from aria_db import functions
 from aria_db.database import Database
 from aria_db.errors import DatabaseError, InvalidArgument, PermissionDenied
+from aria_db.install import migrate
 from aria_db.session_manager import NativeSessionManager
 from tests.cli import support
 from tests.cli.support import Cli, document, lines, refusal

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from aria_db import migrate
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.conftest import Connect
 from tests.migrations.support import catalogue, downgrade, upgrade
 from tests.sql.adopted_layout import BOTH_LAYOUTS

@@ -6,7 +6,7 @@ carries them inside it.
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def _directory(name: str) -> Path:

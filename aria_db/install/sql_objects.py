@@ -45,8 +45,8 @@ import sqlalchemy as sa
 from alembic.operations import MigrateOperation, Operations
 from alembic.script import ScriptDirectory
 
-from aria_db import resources
 from aria_db.database import literal
+from aria_db.install import resources
 
 Kind = Literal["function", "procedure", "table", "view"]
 

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import sqlalchemy as sa
 from alembic import command
@@ -16,9 +15,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from aria_db import resources
-from aria_db.database import DEFAULT_SCHEMA, quoted
-from aria_db.sql_objects import verbatim
+from aria_db.database import DEFAULT_SCHEMA
+from aria_db.install import resources
 
 # The application has an alembic_version of its own in the same database.
 VERSION_TABLE = "aria_db_version"
@@ -60,54 +58,6 @@ class Status:
         return self.current == self.newest
 
 
-@dataclass(frozen=True)
-class AdoptionStep:
-    """A finding about the tables of a database that is to be adopted.
-
-    :param kind: ``layout`` and ``source`` say what was found and where; ``untouched``
-        what stays as it is; ``advice`` what would help; ``problem`` why the adoption is
-        impossible; ``lock`` and ``step`` what it does.
-    :param object: the table, view or schema.
-    :param description: what is so, or will be done.
-    :param remedy: for a problem, what to do about it.
-    :param statement: the SQL, where there is one.
-    """
-
-    kind: Literal["layout", "source", "untouched", "advice", "problem", "lock", "step"]
-    object: str
-    description: str
-    remedy: str | None
-    statement: str | None
-
-
-@dataclass(frozen=True)
-class AdoptionPlan:
-    """What it takes to archive in a database that has chat tables already.
-
-    :param steps: every finding, in order.
-    """
-
-    steps: tuple[AdoptionStep, ...]
-
-    @property
-    def layout(self) -> str | None:
-        """``A``: tables of the application elsewhere; ``B``: under the names of this package."""
-        return self._object_of("layout")
-
-    @property
-    def source(self) -> str | None:
-        """The schema of the tables."""
-        return self._object_of("source")
-
-    @property
-    def problems(self) -> tuple[AdoptionStep, ...]:
-        """Why the adoption is impossible; empty when it is possible."""
-        return tuple(step for step in self.steps if step.kind == "problem")
-
-    def _object_of(self, kind: str) -> str | None:
-        return next((step.object for step in self.steps if step.kind == kind), None)
-
-
 def config(
     connection: sa.Connection | None = None,
     schema: str | None = None,
@@ -147,60 +97,9 @@ def upgrade(
     :param beside: create chat tables although there are some in another schema.
     :raises alembic.util.CommandError: there is no such revision.
     :raises sqlalchemy.exc.DBAPIError: with SQLSTATE AR004, there are chat tables in another
-        schema, which :func:`adopt` would take over. Nothing was changed.
+        schema, which :func:`aria_db.install.adoption.adopt` would adopt. Nothing was changed.
     """
     command.upgrade(config(connection, schema, adopt=ADOPT_NONE if beside else None), revision)
-
-
-def adopt(
-    connection: sa.Connection,
-    source: str | None = None,
-    schema: str | None = None,
-    revision: str = "head",
-) -> None:
-    """Take over the chat tables that a database has, and upgrade it: in one transaction.
-
-    Done again after the application has changed its tables, it brings archives and
-    views up to date.
-
-    :param connection: a connection to the database, as the owner of the tables.
-    :param source: the schema of the application's tables; by default the only one there is.
-    :param schema: the schema to install into.
-    :param revision: the revision to upgrade to.
-    :raises sqlalchemy.exc.DBAPIError: with SQLSTATE AR004, the tables cannot be adopted as
-        they are; with 55P03, a lock was not to be had in time. Nothing was changed.
-    """
-    command.upgrade(config(connection, schema, adopt=source or ""), revision)
-
-
-def adoption_plan(
-    connection: sa.Connection, source: str | None = None, schema: str | None = None
-) -> AdoptionPlan:
-    """Return what :func:`adopt` would do. Nothing is changed; no lock is kept.
-
-    :param connection: a connection to the database that is in no transaction.
-    :param source: the schema of the application's tables; by default the only one there is.
-    :param schema: the schema to install into.
-    """
-    target = schema or DEFAULT_SCHEMA
-    *functions, _ = adoption_scripts()
-    with connection.begin() as transaction:
-        path = f"{quoted(target)}, pg_temp"
-        connection.execute(sa.select(sa.func.set_config("search_path", path, True)))
-        for statements in functions:
-            connection.execute(verbatim(statements))
-        plan = sa.func.pg_temp.adoption_plan(source, target).table_valued(
-            "kind", "object", "description", "remedy", "statement"
-        )
-        rows = connection.execute(sa.select(plan)).all()
-        transaction.rollback()
-    return AdoptionPlan(tuple(AdoptionStep(*row) for row in rows))
-
-
-def adoption_scripts() -> Iterator[str]:
-    """Give the SQL of the adoption: the functions that look, and last what executes."""
-    for file in sorted((resources.SQL / "adoption").glob("*.sql")):
-        yield file.read_text("utf-8")
 
 
 def downgrade(connection: sa.Connection, revision: str, schema: str | None = None) -> None:
