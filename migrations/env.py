@@ -34,9 +34,10 @@ schema = (
     or database.DEFAULT_SCHEMA
 )
 
-# The schema whose chat tables are adopted; "" for the only one there is, "none" to create
-# tables although there are some. None: no adoption.
-adopt = x_arguments.get("adopt", config.attributes.get("adopt"))
+chat_tables: migrate.ChatTables = config.attributes.get("chat_tables", "refuse")
+adopt_schema: str | None = config.attributes.get("adopt_schema")
+if "adopt" in x_arguments:
+    chat_tables, adopt_schema = adoption.parse_x_argument(x_arguments["adopt"])
 
 OPTIONS = {
     "target_metadata": models.Base.metadata,
@@ -95,15 +96,17 @@ def run_revisions(schema_exists: bool) -> None:
         # table must not stand before the real one.
         path = f"{database.quoted(schema)}, pg_temp"
         context.execute(verbatim(f"SET LOCAL search_path = {path}"))
-        if adopt is not None:
-            context.execute(verbatim(f"SET LOCAL aria_db.adopt = {database.literal(adopt)}"))
-        if adopt not in {None, migrate.ADOPT_NONE}:
+        if chat_tables == "beside":
+            context.execute("SET LOCAL aria_db.chat_tables = 'beside'")
+        if chat_tables == "adopt":
+            source = database.literal(adopt_schema or "")
+            context.execute(verbatim(f"SET LOCAL aria_db.adopt_schema = {source}"))
             for statements in adoption.scripts():
                 context.execute(verbatim(statements))
         if context.is_offline_mode() and not context.get_context().get_current_heads():
             context.execute(DROP_EMPTY_VERSION_TABLE)
         context.run_migrations()
-        if adopt not in {None, migrate.ADOPT_NONE}:
+        if chat_tables == "adopt":
             put_back_what_is_missing()
 
 

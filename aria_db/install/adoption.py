@@ -72,7 +72,7 @@ def adopt(
     schema: str | None = None,
     revision: str = "head",
 ) -> None:
-    """Take over the chat tables that a database has, and upgrade it: in one transaction.
+    """Adopt the chat tables of a database and upgrade it, in one transaction.
 
     Done again after the application has changed its tables, it brings archives and
     views up to date.
@@ -82,9 +82,10 @@ def adopt(
     :param schema: the schema to install into.
     :param revision: the revision to upgrade to.
     :raises sqlalchemy.exc.DBAPIError: with SQLSTATE AR004, the tables cannot be adopted as
-        they are; with 55P03, a lock was not to be had in time. Nothing was changed.
+        they are; with 55P03, a lock was not granted in time. Nothing was changed.
     """
-    command.upgrade(migrate.config(connection, schema, adopt=source or ""), revision)
+    configuration = migrate.config(connection, schema, chat_tables="adopt", adopt_schema=source)
+    command.upgrade(configuration, revision)
 
 
 def plan(
@@ -109,6 +110,20 @@ def plan(
         rows = connection.execute(sa.select(found)).all()
         transaction.rollback()
     return AdoptionPlan(tuple(AdoptionStep(*row) for row in rows))
+
+
+def parse_x_argument(text: str) -> tuple[migrate.ChatTables, str | None]:
+    """Return what ``alembic -x adopt=...`` asks for.
+
+    :param text: what follows the equals sign: the schema whose chat tables are adopted;
+        empty for the only one that has some; ``none`` to create others beside them. A
+        schema of that name is adopted with ``aria-db adopt none``.
+    :return: the arguments ``chat_tables`` and ``adopt_schema`` of
+        :func:`aria_db.install.migrate.config`.
+    """
+    if text == "none":
+        return "beside", None
+    return "adopt", text or None
 
 
 def scripts() -> Iterator[str]:

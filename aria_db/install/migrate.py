@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import sqlalchemy as sa
 from alembic import command
@@ -21,8 +22,9 @@ from aria_db.install import resources
 # The application has an alembic_version of its own in the same database.
 VERSION_TABLE = "aria_db_version"
 
-# What `-x adopt=` says to create tables although the database has some elsewhere.
-ADOPT_NONE = "none"
+ChatTables = Literal["refuse", "adopt", "beside"]
+"""What an upgrade does about chat tables in another schema: refuse to create empty ones
+beside them, adopt them, or create others beside them."""
 
 # Versions before 0.1.0 called their revisions 0001 to 0010. No release did.
 UNRELEASED = frozenset(f"{number:04}" for number in range(1, 11))
@@ -62,15 +64,17 @@ def config(
     connection: sa.Connection | None = None,
     schema: str | None = None,
     *,
-    adopt: str | None = None,
+    chat_tables: ChatTables = "refuse",
+    adopt_schema: str | None = None,
 ) -> Config:
     """Return Alembic's configuration for the revisions of this package.
 
     :param connection: the connection to run on; by default ``migrations/env.py``
         connects to the configured database.
     :param schema: the schema to install into; by default ``ARIA_DB_SCHEMA`` or public.
-    :param adopt: the schema whose chat tables are adopted before the revisions run;
-        empty for the only one there is, None for no adoption.
+    :param chat_tables: what to do about chat tables in another schema.
+    :param adopt_schema: the schema whose chat tables are adopted, if they are to be; by
+        default the only one that has some.
     """
     configuration = Config()
     configuration.set_main_option("script_location", str(resources.MIGRATIONS).replace("%", "%%"))
@@ -78,7 +82,8 @@ def config(
     configuration.set_main_option("file_template", "%%(rev)s")
     configuration.attributes["connection"] = connection
     configuration.attributes["schema"] = schema
-    configuration.attributes["adopt"] = adopt
+    configuration.attributes["chat_tables"] = chat_tables
+    configuration.attributes["adopt_schema"] = adopt_schema
     return configuration
 
 
@@ -99,7 +104,8 @@ def upgrade(
     :raises sqlalchemy.exc.DBAPIError: with SQLSTATE AR004, there are chat tables in another
         schema, which :func:`aria_db.install.adoption.adopt` would adopt. Nothing was changed.
     """
-    command.upgrade(config(connection, schema, adopt=ADOPT_NONE if beside else None), revision)
+    configuration = config(connection, schema, chat_tables="beside" if beside else "refuse")
+    command.upgrade(configuration, revision)
 
 
 def downgrade(connection: sa.Connection, revision: str, schema: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """Where the SQL files and the Alembic revisions are.
 
-In a checkout ``sql/`` and ``migrations/`` are beside the package; a wheel
+In a checkout ``sql/`` and ``migrations/`` are beside the package ``aria_db``; a wheel
 carries them inside it.
 """
 

@@ -1,6 +1,6 @@
 -- Executes the plan: all of it, or nothing and an error.
 --
--- aria_db.adopt is the schema to adopt, empty for the only one there is. All locks are
+-- aria_db.adopt_schema is the schema to adopt, empty for the only one there is. All locks are
 -- taken first; then the plan is made again, from what cannot change any more.
 --
 -- Other clients wait behind these locks, and may hold what is still to be locked. So an
@@ -8,7 +8,7 @@
 -- (1 s by default). The attempts end after lock_timeout.
 DO $adoption$
 DECLARE
-    c_source CONSTANT text := nullif(current_setting('aria_db.adopt'), '');
+    c_source CONSTANT text := nullif(current_setting('aria_db.adopt_schema'), '');
     c_lock_timeout CONSTANT text := current_setting('lock_timeout');
     c_until CONSTANT timestamptz := clock_timestamp() + c_lock_timeout::interval;
     c_attempt CONSTANT interval := '100 ms';

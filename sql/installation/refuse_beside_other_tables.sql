@@ -1,6 +1,6 @@
 -- Refuses an upgrade that would create empty chat tables beside those that hold the sessions.
 --
--- aria_db.adopt is 'none' where the caller wants that.
+-- aria_db.chat_tables is 'beside' where the caller wants that.
 DO $installation$
 DECLARE
     v_schema text;
@@ -13,7 +13,7 @@ BEGIN
         AND chat.relkind IN ('r', 'p')
         AND chat.relpersistence <> 't'
         AND to_regclass('engine_chat_sessions') IS NULL
-        AND current_setting('aria_db.adopt', TRUE) IS DISTINCT FROM 'none'
+        AND current_setting('aria_db.chat_tables', TRUE) IS DISTINCT FROM 'beside'
     GROUP BY namespace.nspname
     HAVING count(*) = 2
     LIMIT 1;

@@ -189,4 +189,14 @@ def test_the_schema_of_the_tables_may_have_any_name(
     run_script(database, script("-x", f"adopt={name}", "upgrade", "head"), "-1")
 
     assert one(connection, "SELECT message_count FROM archive_session(%s)", session(21)) == 1
+
+
+def test_a_schema_called_none_is_adopted_by_its_name(
+    database: Database, connection: psycopg.Connection, layout: Layout
+) -> None:
+    connection.execute(f"ALTER SCHEMA {layout.schema} RENAME TO none")
+
+    adopt(database, "none")
+
+    assert one(connection, "SELECT message_count FROM archive_session(%s)", session(21)) == 1
     assert "nowhere" in refusal(database, "nowhere")
