@@ -16,8 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from aria_db import timestamps
 from aria_db.errors import InvalidConfiguration
+from aria_db.timestamps import clamp_timestamps
 
 DEFAULT_SCHEMA = "public"
 
@@ -45,7 +45,7 @@ class Database:
         :param options: passed to :func:`sqlalchemy.create_engine`.
         """
         engine = sa.create_engine(self.url, connect_args=self._connect_args(), **options)
-        timestamps.saturate(engine)
+        clamp_timestamps(engine)
         return engine
 
     def async_engine(self, **options: Any) -> AsyncEngine:
@@ -54,7 +54,7 @@ class Database:
         :param options: passed to :func:`sqlalchemy.ext.asyncio.create_async_engine`.
         """
         engine = create_async_engine(self.url, connect_args=self._connect_args(), **options)
-        timestamps.saturate(engine.sync_engine)
+        clamp_timestamps(engine.sync_engine)
         return engine
 
     def libpq_url(self) -> str:

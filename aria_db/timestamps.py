@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from psycopg.abc import Buffer
 
 
-class SaturatingLoader(TimestamptzLoader):
-    """Reads ``timestamptz`` as UTC; what lies outside Python's years as the nearest inside.
+class ClampingLoader(TimestamptzLoader):
+    """Read ``timestamptz`` as UTC; what lies outside Python's years as the nearest inside.
 
     ``infinity`` and the years from 10000 on become :attr:`datetime.datetime.max`,
     ``-infinity`` and the years before Christ :attr:`datetime.datetime.min`. psycopg
@@ -32,8 +32,8 @@ class SaturatingLoader(TimestamptzLoader):
             return (datetime.min if is_early else datetime.max).replace(tzinfo=UTC)
 
 
-def saturate(engine: sa.Engine) -> None:
-    """Let an engine's connections read every timestamp; see :class:`SaturatingLoader`.
+def clamp_timestamps(engine: sa.Engine) -> None:
+    """Let an engine's connections read every timestamp; see :class:`ClampingLoader`.
 
     :param engine: the engine; of an asynchronous one, its ``sync_engine``.
     """
@@ -41,4 +41,4 @@ def saturate(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def register(_: Any, entry: sa.pool.ConnectionPoolEntry) -> None:
         connection: Any = entry.driver_connection
-        connection.adapters.register_loader("timestamptz", SaturatingLoader)
+        connection.adapters.register_loader("timestamptz", ClampingLoader)

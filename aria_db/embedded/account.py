@@ -21,10 +21,10 @@ _POLL_SECONDS = 0.02
 
 
 def unprivileged() -> dict[str, Any]:
-    """Say to :mod:`subprocess` how to run a program of PostgreSQL, which refuses root.
+    """Return the options with which :mod:`subprocess` runs a program of PostgreSQL.
 
-    :returns: as root, the options ``user``, ``group`` and ``extra_groups`` for the account of
-        root's server, which is added to the system if need be; for others, none.
+    :returns: as root, ``user``, ``group`` and ``extra_groups`` for the account of root's server,
+        which is added to the system if need be; for others, none.
     :raises EmbeddedUnavailable: the account cannot be added.
     """
     account = roots_account()

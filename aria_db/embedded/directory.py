@@ -30,7 +30,7 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
 
 
 def default_data_directory() -> Path:
-    """Where the data live when nobody names another place.
+    """Return the data directory that is used when none is given.
 
     :returns: ``$ARIA_DB_DATA`` if it is set; else a directory among the user's data, or for root,
         whose server runs under an account that cannot enter root's home,
@@ -62,7 +62,11 @@ class DataDirectory:
         return self.path.parent / f"{self.path.name}.{suffix}"
 
     def check(self) -> None:
-        """Refuse a directory that is not for this server, before anything in there changes."""
+        """Refuse a directory that is not for this server, before anything in it changes.
+
+        :raises EmbeddedUnavailable: the server's account may not reach it or write to it, it
+            belongs to another account, or it holds something else.
+        """
         runs_server = account.roots_account()
         for parent in self.path.parents:
             if runs_server and parent.exists() and not account.may_enter(runs_server, parent):

@@ -44,9 +44,9 @@ def start(data_directory: Path | None = None) -> EmbeddedServer:
     Safe when any number of processes and threads call it at the same moment, on a fresh directory
     too. When it returns, the database ``aria`` exists.
 
-    :param data_directory: made if absent; :func:`default_data_directory` if not given.
-    :returns: a handle. What is still open when the program ends is closed then; a program that
-        wants this on SIGTERM too turns that signal into :class:`SystemExit`.
+    :param data_directory: created if absent; by default :func:`default_data_directory`.
+    :returns: a handle. If it is still open when the program exits, it is closed then; a program
+        that wants this on SIGTERM too turns that signal into :class:`SystemExit`.
     :raises EmbeddedUnavailable: the wheel is not installed, the directory cannot be used, or the
         server does not start.
     """
@@ -85,13 +85,13 @@ class EmbeddedServer:
         self._process_id = os.getpid()
 
     def url(self, database: str = "aria") -> URL:
-        """Where a database is, for SQLAlchemy with psycopg.
+        """Return the URL of a database, for SQLAlchemy with psycopg.
 
         ``url.set(drivername="postgresql")`` is the same for psql and all that is built on libpq.
 
         :param database: its name; it need not exist.
-        :returns: a URL that leaves nothing open, so that ``PGHOST``, ``PGOPTIONS`` and the like,
-            which are meant for another server, have no say.
+        :returns: a URL that sets every parameter, so that ``PGHOST``, ``PGOPTIONS`` and the like,
+            which are meant for another server, have no effect.
         """
         query = {
             "host": str(self.socket_directory),
@@ -115,9 +115,8 @@ class EmbeddedServer:
         except psycopg.OperationalError as error:
             if "does not exist" not in str(error):
                 raise
-            # Of several at once one succeeds; that the database is there now serves all.
-            # template1 can be copied only while nobody is connected to it; to template0
-            # nobody is.
+            # Of several clients one succeeds, and all can use the database. template1 can be
+            # copied only while nobody is connected to it; nobody ever is to template0.
             self._cluster.directory.execute(
                 "createdb",
                 f"--host={self.socket_directory}",
@@ -262,8 +261,8 @@ class _Cluster:
             directory.initialise()
         directory.make_socket_directory()
         # After a crash PostgreSQL removes its lock files itself, unless they are empty or the
-        # process id in there is meanwhile another's, or that of a corpse nobody has waited for.
-        # Should a server be there after all, the memory it shares with its children stops a second.
+        # process id in there is meanwhile another's, or that of a zombie. If a server is running
+        # after all, its shared memory keeps a second one from starting.
         for file in (
             directory.path / "postmaster.pid",
             directory.socket_directory / f"{SOCKET}.lock",
@@ -284,7 +283,7 @@ class _Cluster:
         raise directory.server_failure("does not start", news or done.stderr)
 
     def is_being_launched(self) -> bool:
-        """Whether what someone started, who was killed then, is still on its way to a server."""
+        """Whether a server that a killed process started is still on its way up."""
         import psutil
 
         words = {str(self.directory.path), self.server_arguments()}
@@ -295,7 +294,7 @@ class _Cluster:
         )
 
     def server_arguments(self) -> str:
-        """Give what pg_ctl passes on through a shell; its own -D it does not quote well enough."""
+        """Return what pg_ctl passes on through a shell; its own quoting of -D is not enough."""
         data, socket = str(self.directory.path), str(self.directory.socket_directory)
         words = ["-D", data, "-k", socket, "-p", str(PORT)]
         return shlex.join([*words, "-c", "listen_addresses="])
@@ -312,8 +311,8 @@ class _Cluster:
         if found is None:
             return
         process, _ = found
-        # PostgreSQL's fast shutdown. pg_ctl would send the same, but perhaps only when its caller
-        # has been killed and someone else has joined.
+        # PostgreSQL's fast shutdown. pg_ctl sends the same signal, but perhaps only after its
+        # caller has been killed and someone else has joined.
         process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while self.is_postmaster(process):
@@ -325,7 +324,7 @@ class _Cluster:
                 self.directory.socket_directory.rmdir()
 
     def postmaster(self) -> tuple[psutil.Process, list[str]] | None:
-        """Find the server's process, and what ``postmaster.pid`` says of it, if it runs."""
+        """Return the server's process and the lines of ``postmaster.pid``, if it runs."""
         import psutil
 
         with suppress(FileNotFoundError, IndexError, ValueError, psutil.Error):
@@ -355,7 +354,7 @@ def _close_all() -> None:
 
 
 def _forget_parent() -> None:
-    """In a forked child: the parent's handles and locks are the parent's."""
+    """In a forked child, forget the handles and locks, which are the parent's."""
     global _lock
     _lock = threading.Lock()
     for cluster in _clusters.values():
