@@ -21,7 +21,7 @@
 #              copies the newest version of an SQL object to the next number, and writes the revision
 # make sql-diff NAME=prune_sessions
 #              shows what the newest version changes
-# make schema  writes tests/migrations/schema.sql, the schema at the newest revision
+# make schema  writes tests/install/schema.sql, the schema at the newest revision
 # make wheel   builds the wheel and tries it in a fresh environment
 
 PYTHON ?= python3
@@ -44,16 +44,16 @@ test-matrix: $(VENV)/installed
 	$(BIN)/python -m tests.matrix --workers=$(WORKERS) $(VERSIONS)
 
 test-isolation: $(VENV)/installed
-	$(BIN)/python -m pytest tests/isolation --deep --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/proofs/isolation --deep --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
 
 test-model: $(VENV)/installed
-	$(BIN)/python -m pytest tests/model --hypothesis-profile=deep --numprocesses=2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/proofs/model --hypothesis-profile=deep --numprocesses=2 $(PYTEST_ARGS)
 
 test-faults: $(VENV)/installed
-	$(BIN)/python -m tests.faults --faults 200
+	$(BIN)/python -m tests.proofs.faults --faults 200
 
 test-mutations: $(VENV)/installed
-	$(BIN)/python -m tests.mutations
+	$(BIN)/python -m tests.proofs.mutations
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
@@ -80,7 +80,7 @@ sql-next sql-diff: sql-%: $(VENV)/installed
 	$(BIN)/python -m migrations.sql_version $* $(NAME)
 
 schema: $(VENV)/installed
-	$(BIN)/python -m tests.migrations.dump
+	$(BIN)/python -m tests.install.dump
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench $(NAMES)

@@ -15,7 +15,7 @@ import psycopg
 from aria_db.database import Database
 from bench import data, layouts
 from bench.measure import Result, Run, Series, Setting, Target, blocking, by_turns, ratio
-from tests.http.processes import serving
+from tests.support.processes import serving
 
 TITLE = "Archive sessions of 20 messages through the API, 16 clients at once"
 

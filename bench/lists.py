@@ -10,7 +10,7 @@ import httpx
 from bench import data, layouts
 from bench.baseline import BaselineManager
 from bench.measure import Figure, Result, Run, Series, Setting, Target, by_turns, quantile, ratio
-from tests.http.processes import serving
+from tests.support.processes import serving
 
 TITLE = "Lists over 100,000 sessions with 2 million messages, live and archived"
 

@@ -19,7 +19,7 @@ from aria_db.database import Database
 from bench import data, layouts
 from bench.http_archive import PATH, Requester, at_once, requesting
 from bench.measure import Figure, Result, Series, Setting, Target
-from tests.http.processes import read, serving, start
+from tests.support.processes import read, serving, start
 
 TITLE = "Memory of the API and of the CLI's prune"
 

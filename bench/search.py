@@ -32,7 +32,7 @@ from bench.measure import (
     ratio,
 )
 from bench.prune import at_once
-from tests.http.processes import serving
+from tests.support.processes import serving
 
 TITLE = "Search over 100,000 sessions with 2 million messages, live and archived"
 

@@ -1,13 +1,16 @@
 """A real PostgreSQL for every test that touches data.
 
 The embedded server starts once, also for several workers of pytest-xdist. The revisions run
-once in each worker, into a template database, and each test gets a fresh clone of it.
+once in each worker, into a template database, and each test gets a fresh clone of it. An
+application's database is adopted once too, for the tests that run on both layouts.
 """
 
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,22 @@ from aria_db import embedded
 from aria_db.database import Database
 from aria_db.install import migrate, resources
 from aria_db.session_manager import NativeSessionManager
+from tests.support import Connect, layouts, temporary_role
+from tests.support.server import switch_fsync_off
 
-pytest_plugins = ["tests.isolation.plugin"]
+pytest_plugins = ["tests.proofs.isolation.plugin"]
 
 _SERVER = pytest.StashKey[embedded.EmbeddedServer]()
 
-Connect = Callable[..., psycopg.Connection]
+# What hangs fails. Nothing here takes as long.
+STATEMENT_TIMEOUT = "60s"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--sql", type=Path, help="a folder to install from instead of sql/ (see tests/mutations)"
+        "--sql",
+        type=Path,
+        help="a folder to install from instead of sql/ (see tests/proofs/mutations)",
     )
 
 
@@ -68,16 +76,6 @@ def hear_what_is_ignored() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-
-
-def switch_fsync_off(server: embedded.EmbeddedServer) -> None:
-    """Make a server fast of which nothing outlives the tests."""
-    # What must survive a crash has its own server.
-    with psycopg.connect(
-        Database(server.url("postgres")).libpq_url(), autocommit=True
-    ) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's, which may be switched off
@@ -118,11 +116,30 @@ def _upgrade(host: str, port: int, user: str, dbname: str, **_: object) -> None:
     engine.dispose()
 
 
+def _adopt(host: str, port: int, user: str, dbname: str, **_: object) -> None:
+    layouts.adopt(Database(_url(host, port, user, dbname)))
+
+
 postgresql_empty_noproc = factories.postgresql_noproc(dbname="empty")
-postgresql_noproc = factories.postgresql_noproc(dbname="tests", load=[_upgrade])
+postgresql_tables_noproc = factories.postgresql_noproc(dbname="tests", load=[_upgrade])
+postgresql_views_noproc = factories.postgresql_noproc(dbname="adopted", load=[_adopt])
 
 postgresql_empty = factories.postgresql("postgresql_empty_noproc")
-postgresql = factories.postgresql("postgresql_noproc")
+postgresql_tables = factories.postgresql("postgresql_tables_noproc")
+postgresql_views = factories.postgresql("postgresql_views_noproc")
+
+
+@pytest.fixture
+def layout(request: pytest.FixtureRequest) -> str:
+    """Which tables the four names are: ``tables``, or ``views`` over an adopted database's."""
+    return getattr(request, "param", "tables")
+
+
+@pytest.fixture
+def postgresql(request: pytest.FixtureRequest, layout: str) -> psycopg.Connection:
+    """A connection to a database at the newest revision, this test's alone."""
+    connection: psycopg.Connection = request.getfixturevalue(f"postgresql_{layout}")
+    return connection
 
 
 def _database(connection: psycopg.Connection) -> Database:
@@ -131,9 +148,10 @@ def _database(connection: psycopg.Connection) -> Database:
 
 
 @pytest.fixture
-def database(postgresql: psycopg.Connection) -> Database:
+def database(postgresql: psycopg.Connection, layout: str) -> Database:
     """A database at the newest revision, this test's alone."""
-    return _database(postgresql)
+    schema = layouts.SCHEMA if layout == "views" else None
+    return replace(_database(postgresql), schema=schema)
 
 
 @pytest.fixture
@@ -143,13 +161,18 @@ def empty_database(postgresql_empty: psycopg.Connection) -> Database:
 
 
 @pytest.fixture
-def connect(database: Database) -> Iterator[Connect]:
+def connect(database: Database, layout: str) -> Iterator[Connect]:
     """Open psycopg connections to the test's database, in autocommit mode by default."""
     connections: list[psycopg.Connection] = []
+    settings = f"-c statement_timeout={STATEMENT_TIMEOUT}"
+    if layout == "views":
+        settings += f" -c search_path={layouts.SEARCH_PATH}"
 
-    def open_connection(**options: object) -> psycopg.Connection:
-        options.setdefault("autocommit", True)
-        connections.append(psycopg.connect(database.libpq_url(), **options))
+    def open_connection(options: str = "", **others: object) -> psycopg.Connection:
+        others = {"autocommit": True, **others}
+        connections.append(
+            psycopg.connect(database.libpq_url(), options=f"{settings} {options}", **others)
+        )
         return connections[-1]
 
     yield open_connection
@@ -161,6 +184,20 @@ def connect(database: Database) -> Iterator[Connect]:
 def connection(connect: Connect) -> psycopg.Connection:
     """A psycopg connection to the test's database, in autocommit mode."""
     return connect()
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for calls on several connections at once."""
+    with ThreadPoolExecutor(max_workers=32) as executor:
+        yield executor
+
+
+@pytest.fixture
+def role(connection: psycopg.Connection) -> Iterator[str]:
+    """A role that may log in and nothing else."""
+    with temporary_role(connection) as name:
+        yield name
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """``aria-db`` on the test's database."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -9,15 +8,14 @@ import pytest
 
 from aria_db.database import Database
 from aria_db.install import resources
-from tests.cli import support
-from tests.cli.support import Cli
-from tests.support import temporary_role
+from tests.support import command_line, temporary_role
+from tests.support.command_line import Cli
 
 
 @pytest.fixture
 def cli(database: Database) -> Cli:
     """Run ``aria-db`` on a database at the newest revision."""
-    return partial(support.run, DATABASE_URL=database.libpq_url())
+    return command_line.on(database)
 
 
 @pytest.fixture
@@ -31,4 +29,4 @@ def cli_of_stranger(database: Database, connection: psycopg.Connection) -> Itera
     """Run ``aria-db`` as a role that may log in and nothing else."""
     with temporary_role(connection) as name:
         stranger = Database(database.url.set(username=name))
-        yield partial(support.run, DATABASE_URL=stranger.libpq_url())
+        yield command_line.on(stranger)

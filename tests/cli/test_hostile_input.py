@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from tests.cli.support import Cli, document
+from tests.support.command_line import Cli, document
 
 INJECTIONS = [
     "'; DROP TABLE engine_chat_sessions; --",

@@ -19,9 +19,8 @@ from aria_db.database import Database
 from aria_db.errors import AriaError
 from aria_db.models import EngineChatMessage, EngineChatSession
 from aria_db.validation import DEEPEST_JSON
-from tests.cli import support
-from tests.cli.support import Cli, document, lines
-from tests.support import places, wait_until_something_is_blocked
+from tests.support import command_line, places, wait_until_something_is_blocked
+from tests.support.command_line import Cli, document, lines
 
 HELLO = {
     "source_id": "hello",
@@ -50,7 +49,7 @@ def with_message(**fields: object) -> dict[str, Any]:
 
 def _status_and_peak(*arguments: object, **variables: str) -> tuple[int, int]:
     """Run a command; return its exit status and how much memory it took at most."""
-    with support.start(*arguments, **variables) as process:
+    with command_line.start(*arguments, **variables) as process:
         process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -217,8 +216,8 @@ def test_progress_is_shown_on_a_terminal_and_not_in_a_pipe(
 ) -> None:
     url = database.libpq_url()
 
-    printed = support.run_in_terminal(["import", sample_file], 80, DATABASE_URL=url)
-    piped = support.run("import", sample_file, DATABASE_URL=url)
+    printed = command_line.run_in_terminal(["import", sample_file], 80, DATABASE_URL=url)
+    piped = command_line.run("import", sample_file, DATABASE_URL=url)
 
     assert "Checking" in printed
     assert "Importing" in printed
@@ -227,7 +226,7 @@ def test_progress_is_shown_on_a_terminal_and_not_in_a_pipe(
 
 
 def test_a_bad_file_does_not_need_the_database() -> None:
-    answer = document(support.run("import", "--json", "-", stdin=b"[]"), status=1)
+    answer = document(command_line.run("import", "--json", "-", stdin=b"[]"), status=1)
 
     assert answer["bad_lines"] == [{"line": 1, "reason": "Input should be an object"}]
 
@@ -390,7 +389,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(
         with_message(content="last") | {"source_id": "b"},
     ]
 
-    told = support.refusal(cli("import", "-", stdin="\n".join(map(json.dumps, content))))
+    told = command_line.refusal(cli("import", "-", stdin="\n".join(map(json.dumps, content))))
 
     assert told == ["Error: out of luck"]
     assert sessions(connection) == []
@@ -404,14 +403,14 @@ def test_a_session_that_is_archived_meanwhile_is_not_in_both_places(
     connection.execute("INSERT INTO engine_chat_sessions (id) VALUES (%s)", [session_id])
     with psycopg.connect(url) as archiving:
         archiving.execute("SELECT FROM archive_session(%s)", [session_id])
-        with support.start("import", "-", stdin=subprocess.PIPE, DATABASE_URL=url) as process:
+        with command_line.start("import", "-", stdin=subprocess.PIPE, DATABASE_URL=url) as process:
             other = json.dumps(with_message()).encode()
             process.stdin.write(other + b"\n" + GOOD)
             process.stdin.close()
             wait_until_something_is_blocked(connection)
             archiving.commit()
             process.stdin = None
-            told = support.refusal(support.finish(process))
+            told = command_line.refusal(command_line.finish(process))
 
     assert told == [
         f"Error: session {session_id} was archived while it was being imported",
@@ -427,10 +426,12 @@ def test_two_imports_of_a_file_at_once_import_each_conversation_once(
     url = database.libpq_url()
     with ExitStack() as stack:
         processes = [
-            stack.enter_context(support.start("import", "--json", sample_file, DATABASE_URL=url))
+            stack.enter_context(
+                command_line.start("import", "--json", sample_file, DATABASE_URL=url)
+            )
             for _ in range(2)
         ]
-        answers = [document(support.finish(process)) for process in processes]
+        answers = [document(command_line.finish(process)) for process in processes]
 
     count = len(sample_file.read_bytes().splitlines())
     assert sum(answer["imported"] for answer in answers) == count

@@ -17,9 +17,8 @@ import pytest
 
 from aria_db import demo
 from aria_db.database import Database
-from tests.cli import support
-from tests.cli.support import document, finish, lines, refusal, start
-from tests.support import new_session, places, wait_until_something_is_blocked
+from tests.support import command_line, new_session, places, wait_until_something_is_blocked
+from tests.support.command_line import document, finish, lines, refusal, start
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,9 @@ def test_serve_answers_until_it_is_ended(
 
 
 def test_serve_does_not_listen_to_others_without_a_token(database: Database) -> None:
-    told = refusal(support.run("serve", "--host", "0.0.0.0", DATABASE_URL=database.libpq_url()), 2)
+    told = refusal(
+        command_line.run("serve", "--host", "0.0.0.0", DATABASE_URL=database.libpq_url()), 2
+    )
 
     assert "ARIA_DB_TOKEN" in told[1]
 
@@ -96,7 +97,7 @@ def test_serve_refuses_the_tokens_old_name_before_it_creates_an_embedded_databas
     variables = {"ARIA_API_TOKEN": "a-token", "ARIA_DB_DATA": str(data)}
 
     for host in ("127.0.0.1", "0.0.0.0"):
-        told = refusal(support.run("serve", "--host", host, "--port", 0, **variables), 2)
+        told = refusal(command_line.run("serve", "--host", host, "--port", 0, **variables), 2)
         assert "ARIA_DB_TOKEN" in told[0]
         assert not data.exists()
 
@@ -124,7 +125,7 @@ def test_without_a_database_the_commands_share_an_embedded_one_that_ends_with_th
     data: Path, sample_file: Path
 ) -> None:
     variables = {"ARIA_DB_DATA": str(data)}
-    upgraded = support.run("upgrade", **variables)
+    upgraded = command_line.run("upgrade", **variables)
     assert lines(upgraded)[0].startswith("Upgraded from nothing")
     assert upgraded.stderr == f"Embedded PostgreSQL in {data}\n"
     assert servers(data) == []
@@ -165,7 +166,7 @@ def test_psql_holds_the_embedded_server_until_it_ends(data: Path) -> None:
 def test_an_embedded_database_that_cannot_run_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
 
-    outcome = support.run("list", ARIA_DB_DATA=str(tmp_path))
+    outcome = command_line.run("list", ARIA_DB_DATA=str(tmp_path))
 
     assert outcome.returncode == 1
     assert outcome.stdout == ""

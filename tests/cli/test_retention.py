@@ -17,9 +17,8 @@ from psycopg.rows import dict_row
 
 from aria_db.cli import intervals
 from aria_db.database import Database
-from tests.cli import support
-from tests.cli.support import UNKNOWN, Cli, document, finish, lines, refusal
-from tests.support import new_session, places, wait_until_something_is_blocked
+from tests.support import command_line, new_session, places, wait_until_something_is_blocked
+from tests.support.command_line import UNKNOWN, Cli, document, finish, lines, refusal
 
 NOBODY_HOME = "postgresql://127.0.0.1:1/nowhere"
 LIVE, ARCHIVED, GONE = (1, 3, 0, 0), (0, 0, 1, 3), (0, 0, 0, 0)
@@ -61,7 +60,7 @@ def how_many(
 @pytest.fixture
 def start(database: Database) -> partial[subprocess.Popen[bytes]]:
     """Start ``aria-db`` on the test's database."""
-    return partial(support.start, DATABASE_URL=database.libpq_url())
+    return partial(command_line.start, DATABASE_URL=database.libpq_url())
 
 
 # A batch of the prune waits for no row lock longer than 100 ms, but here for a test.
@@ -379,7 +378,7 @@ def test_a_prune_on_a_terminal_shows_how_far_it_is(
 ) -> None:
     aged(connection, 40, 4)
 
-    printed = support.run_in_terminal(
+    printed = command_line.run_in_terminal(
         ["prune", "--batch-size", 1, "--sleep", "150ms"], 100, DATABASE_URL=database.libpq_url()
     )
 
@@ -438,9 +437,9 @@ def test_a_purge_asks_before_it_deletes(
     cli("policy", "set", "default", "--purge-after", "P1W")
     url = database.libpq_url()
 
-    refused = support.run_in_terminal(["purge"], 80, typed="n\n", DATABASE_URL=url)
+    refused = command_line.run_in_terminal(["purge"], 80, typed="n\n", DATABASE_URL=url)
     assert places(connection, session_ids[0]) == ARCHIVED
-    agreed = support.run_in_terminal(["purge"], 80, typed="y\n", DATABASE_URL=url)
+    agreed = command_line.run_in_terminal(["purge"], 80, typed="y\n", DATABASE_URL=url)
 
     assert "*: archived 7 days ago" in refused
     assert "Nothing was deleted" in refused
@@ -449,7 +448,7 @@ def test_a_purge_asks_before_it_deletes(
 
 
 def test_a_purge_in_a_pipe_needs_yes() -> None:
-    outcome = support.run("purge", stdin="y\n", DATABASE_URL=NOBODY_HOME)
+    outcome = command_line.run("purge", stdin="y\n", DATABASE_URL=NOBODY_HOME)
 
     assert (outcome.returncode, outcome.stdout) == (2, "")
     assert "not a terminal: pass --yes to confirm" in outcome.stderr.replace("\n", " ")
@@ -507,7 +506,7 @@ def test_a_hold_on_nothing_is_refused(cli: Cli, connection: psycopg.Connection) 
 # The check
 
 
-def figures_of(outcome: support.Outcome, status: int = 0) -> dict[tuple[str, str], dict]:
+def figures_of(outcome: command_line.Outcome, status: int = 0) -> dict[tuple[str, str], dict]:
     """Return the figures of ``check --json`` by name and subject."""
     figures = document(outcome, status)["figures"]
     by_name = {(figure.pop("figure"), figure.pop("subject")): figure for figure in figures}
@@ -623,7 +622,7 @@ def test_what_is_no_age_is_refused_with_examples(text: str) -> None:
     ids=repr,
 )
 def test_wrong_usage_exits_with_2_before_the_database_is_asked(arguments: list[object]) -> None:
-    done = support.run(*arguments, DATABASE_URL=NOBODY_HOME)
+    done = command_line.run(*arguments, DATABASE_URL=NOBODY_HOME)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "\nError: " in done.stderr

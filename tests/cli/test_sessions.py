@@ -8,9 +8,8 @@ import psycopg
 import pytest
 
 from aria_db.database import Database
-from tests.cli import support
-from tests.cli.support import UNKNOWN, Cli, document, lines
-from tests.support import new_session, places
+from tests.support import command_line, new_session, places
+from tests.support.command_line import UNKNOWN, Cli, document, lines
 
 
 def test_archive_moves_a_session_and_says_when(cli: Cli, connection: psycopg.Connection) -> None:
@@ -230,7 +229,7 @@ def test_show_finds_a_session_and_its_transcript_live_or_archived(
 
 
 def test_show_of_an_unknown_id_exits_with_1(cli: Cli) -> None:
-    assert support.refusal(cli("show", UNKNOWN)) == [f"Error: session {UNKNOWN} not found"]
+    assert command_line.refusal(cli("show", UNKNOWN)) == [f"Error: session {UNKNOWN} not found"]
 
 
 HARD_TO_PRINT = {
@@ -283,7 +282,7 @@ def test_ids_are_whole_on_a_terminal_of_any_width(
 ) -> None:
     session_id = new_session(connection, title="[bold]long " * 20, agent_id="a" * 100)
 
-    printed = support.run_in_terminal(["list"], columns, DATABASE_URL=database.libpq_url())
+    printed = command_line.run_in_terminal(["list"], columns, DATABASE_URL=database.libpq_url())
 
     assert f"\n{session_id} " in printed
     assert "[bold]" in printed

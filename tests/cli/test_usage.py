@@ -8,8 +8,8 @@ import pytest
 
 import aria_db
 from aria_db.database import Database
-from tests.cli import support
-from tests.cli.support import SCRIPT
+from tests.support import command_line
+from tests.support.command_line import SCRIPT
 
 COMMANDS = [
     *("upgrade", "adopt", "current", "psql", "import", "serve"),
@@ -23,7 +23,7 @@ def run_in_python(program: str, *arguments: str) -> subprocess.CompletedProcess[
     """Run a Python program."""
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        env=support.environment(),
+        env=command_line.environment(),
         capture_output=True,
         text=True,
         timeout=60,
@@ -31,14 +31,14 @@ def run_in_python(program: str, *arguments: str) -> subprocess.CompletedProcess[
 
 
 def test_help_lists_every_command() -> None:
-    told = support.run("--help").stdout
+    told = command_line.run("--help").stdout
 
     assert [command for command in COMMANDS if f"\n  {command} " not in told] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_has_an_example_and_no_frames(command: str) -> None:
-    help_ = support.run(command, "--help")
+    help_ = command_line.run(command, "--help")
 
     assert help_.returncode == 0
     assert "Examples:\n    aria-db " + command in help_.stdout
@@ -61,11 +61,11 @@ def test_the_script_and_the_module_are_the_same_command() -> None:
     script = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True, check=True)
 
     assert script.stdout == f"aria-db {aria_db.__version__}\n"
-    assert support.run("--version").stdout == script.stdout
+    assert command_line.run("--version").stdout == script.stdout
 
 
 def test_completion_is_that_of_aria_db_however_it_is_started() -> None:
-    completed = support.run(
+    completed = command_line.run(
         _ARIA_DB_COMPLETE="complete_bash", COMP_WORDS="aria-db arch", COMP_CWORD="1"
     )
 
@@ -78,7 +78,7 @@ WITHOUT_THE_EXTRA = (
 
 
 def test_without_the_extra_a_command_says_what_to_install() -> None:
-    told = run_in_python(WITHOUT_THE_EXTRA, "archive", support.UNKNOWN)
+    told = run_in_python(WITHOUT_THE_EXTRA, "archive", command_line.UNKNOWN)
 
     assert told.returncode == 2
     assert "pip install 'aria-db[cli]'" in told.stderr
@@ -115,7 +115,7 @@ def test_without_the_extra_a_database_of_an_unreleased_version_is_refused_in_a_l
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["archive", support.UNKNOWN, "not-an-id"],
+        ["archive", command_line.UNKNOWN, "not-an-id"],
         ["show", "not-an-id"],
         ["restore"],
         ["list", "--no-such-option"],
@@ -127,8 +127,8 @@ def test_without_the_extra_a_database_of_an_unreleased_version_is_refused_in_a_l
 )
 def test_wrong_usage_exits_with_2_before_the_database_is_asked(arguments: list[object]) -> None:
     done = subprocess.run(
-        [*support.command(), *arguments],
-        env=support.environment(DATABASE_URL=NOWHERE),
+        [*command_line.command(), *arguments],
+        env=command_line.environment(DATABASE_URL=NOWHERE),
         capture_output=True,
         text=True,
         timeout=60,
@@ -142,10 +142,12 @@ def test_wrong_usage_exits_with_2_before_the_database_is_asked(arguments: list[o
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://localhost/aria"])
 def test_a_database_url_that_cannot_be_read_is_wrong_usage(url: str) -> None:
-    support.refusal(support.run("list", DATABASE_URL=url), 2)
+    command_line.refusal(command_line.run("list", DATABASE_URL=url), 2)
 
 
 def test_an_error_does_not_show_the_password() -> None:
     url = "postgresql://aria:a-secret@127.0.0.1:1/aria"
 
-    assert "a-secret" not in " ".join(support.refusal(support.run("list", DATABASE_URL=url)))
+    assert "a-secret" not in " ".join(
+        command_line.refusal(command_line.run("list", DATABASE_URL=url))
+    )

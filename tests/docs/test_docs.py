@@ -35,7 +35,7 @@ API = "http://127.0.0.1:8000"
 ELSEWHERE = (
     "make ",  # CI
     "pip install ",  # CI: make wheel
-    "aria-db adopt",  # tests/adoption, on databases as they are found
+    "aria-db adopt",  # tests/sql/adoption, on databases as they are found
     "docker compose ",  # needs Docker; the file itself is tested in test_compose.py
     "cp .env.example .env",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import Connect
+from tests.support import Connect
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text("utf-8")
 SECTIONS = {

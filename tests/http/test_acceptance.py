@@ -11,7 +11,7 @@ import pytest
 
 from aria_db import embedded
 from aria_db.database import Database
-from tests.http.support import SESSIONS, create
+from tests.support.http import SESSIONS, create
 
 curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from aria_db.database import Database
 from aria_db.install import migrate
-from tests.http.support import SESSIONS, archive, create, problem, running
 from tests.support import new_session, places, set_for_database
+from tests.support.http import SESSIONS, archive, create, problem, running
 
 
 def _restore(client: httpx.Client, session_id: object) -> httpx.Response:

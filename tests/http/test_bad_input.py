@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from aria_db.validation import DEEPEST_JSON
-from tests.http.support import (
+from tests.support.http import (
     ROUTES_OF_ONE_SESSION,
     SESSIONS,
     UNKNOWN,

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from aria_db.database import Database
-from tests.http.support import SESSIONS, archive, running
 from tests.support import new_session, places, set_for_database
+from tests.support.http import SESSIONS, archive, running
 
 SATURATED = {
     "infinity": "9999-12-31T23:59:59.999999Z",

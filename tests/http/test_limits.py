@@ -18,8 +18,8 @@ from aria_db.database import Database
 from aria_db.errors import InvalidConfiguration
 from aria_db.http.limits import DEFAULT, Limits
 from aria_db.http.server import WAIT_SECONDS
-from tests.http.processes import serving
-from tests.http.support import SESSIONS, create, problem, running
+from tests.support.http import SESSIONS, create, problem, running
+from tests.support.processes import serving
 
 JSON = {"Content-Type": "application/json"}
 MEGABYTE = 2**20

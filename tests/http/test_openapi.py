@@ -10,7 +10,7 @@ import pytest
 from aria_db import __version__
 from aria_db.http import schemas
 from aria_db.http.problems import Problem
-from tests.http.support import SESSIONS
+from tests.support.http import SESSIONS
 
 ROUTES = {
     ("get", SESSIONS): "list_sessions",

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from aria_db.database import Database, parse_url
 from aria_db.http import health
 from aria_db.install import migrate
-from tests.http.support import SESSIONS, archive, create, problem, running
 from tests.support import new_session, places, set_for_database
+from tests.support.http import SESSIONS, archive, create, problem, running
 
 
 def _try_later(answer: httpx.Response) -> dict[str, object]:

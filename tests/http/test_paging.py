@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from aria_db.paging import COUNTED
-from tests.http.support import SESSIONS, archive, create, problem
 from tests.support import new_session
+from tests.support.http import SESSIONS, archive, create, problem
 
 ARCHIVE = f"{SESSIONS}/archive"
 

@@ -18,7 +18,9 @@ from aria_db import embedded
 from aria_db.database import Database
 from aria_db.http.limits import Limits
 from aria_db.install import migrate
-from tests.http.processes import (
+from tests.support import new_session, places
+from tests.support.http import SESSIONS, archive, create, problem, running
+from tests.support.processes import (
     PATIENCE_SECONDS,
     SERVE,
     listening,
@@ -27,8 +29,6 @@ from tests.http.processes import (
     starting,
     wait_for,
 )
-from tests.http.support import SESSIONS, archive, create, problem, running
-from tests.support import new_session, places
 
 
 class Cluster:

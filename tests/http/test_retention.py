@@ -9,8 +9,8 @@ import pytest
 
 from aria_db.database import Database
 from aria_db.http import health
-from tests.http.support import SESSIONS, UNKNOWN, archive, create, problem, running
 from tests.support import new_session, places
+from tests.support.http import SESSIONS, UNKNOWN, archive, create, problem, running
 
 REASON = "asked for by the legal department"
 

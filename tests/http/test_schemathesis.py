@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from aria_db.database import Database
-from tests.http.support import running
+from tests.support.http import running
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 TOKEN = "only-the-tests-know"

@@ -9,8 +9,8 @@ from aria_db.database import Database, parse_url
 from aria_db.errors import InvalidConfiguration
 from aria_db.http.app import from_environment
 from aria_db.http.server import is_loopback, serve
-from tests.http.processes import PATIENCE_SECONDS, SERVE, UVICORN, read, serving, starting
-from tests.http.support import SESSIONS, create
+from tests.support.http import SESSIONS, create
+from tests.support.processes import PATIENCE_SECONDS, SERVE, UVICORN, read, serving, starting
 
 NOWHERE = Database(parse_url("postgresql:///"))
 

@@ -9,7 +9,8 @@ import pytest
 
 from aria_db import models
 from aria_db.database import Database
-from tests.http.support import (
+from tests.support import new_session, set_for_database
+from tests.support.http import (
     ROUTES_OF_ONE_SESSION,
     SESSIONS,
     UNKNOWN,
@@ -18,7 +19,6 @@ from tests.http.support import (
     problem,
     running,
 )
-from tests.support import new_session, set_for_database
 
 
 def _ids(answer: httpx.Response) -> list[str]:

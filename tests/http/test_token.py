@@ -8,8 +8,8 @@ import pytest
 from aria_db.database import Database, parse_url
 from aria_db.errors import InvalidConfiguration
 from aria_db.http.app import create_app
-from tests.http.processes import PATIENCE_SECONDS, SERVE, UVICORN, read, serving, starting
-from tests.http.support import SESSIONS, UNKNOWN, create, problem, running
+from tests.support.http import SESSIONS, UNKNOWN, create, problem, running
+from tests.support.processes import PATIENCE_SECONDS, SERVE, UVICORN, read, serving, starting
 
 TOKEN = "s3cret-Token.~+/="
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}

@@ -1,7 +1,7 @@
-"""Connections that can be made to wait for each other, layouts of the tables, and roles."""
+"""Connections that can be made to wait for each other."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
 
@@ -12,50 +12,19 @@ from psycopg import sql
 
 from aria_db.database import Database
 from aria_db.install import migrate
-from tests.conftest import Connect
-from tests.sql import adopted_layout
-from tests.support import is_blocked, new_session, temporary_role
+from tests.support import Connect, Start, is_blocked, new_session
 
 Call = Callable[..., object]
-Start = Callable[..., Future]
-
-# What hangs fails. Nothing here takes as long.
-STATEMENT_TIMEOUT = "20s"
-
-
-@pytest.fixture
-def layout(request: pytest.FixtureRequest) -> str:
-    """Which tables the four names are: ``tables``, or ``views`` over an adopted database's."""
-    return getattr(request, "param", "tables")
-
-
-@pytest.fixture
-def connect(connect: Connect, database: Database, layout: str) -> Connect:
-    """Open connections as the outer fixture does, to the layout that the test runs on."""
-    settings = f"-c statement_timeout={STATEMENT_TIMEOUT}"
-    if layout == "views":
-        adopted_layout.install(connect(), database)
-        settings += f" -c search_path={adopted_layout.SCHEMA}"
-
-    def open_connection(**options: object) -> psycopg.Connection:
-        return connect(options=settings, **options)
-
-    return open_connection
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    """Threads for calls on several connections at once."""
-    with ThreadPoolExecutor(max_workers=32) as executor:
-        yield executor
 
 
 @pytest.fixture
 def start(threads: ThreadPoolExecutor, connection: psycopg.Connection) -> Start:
-    """Start ``call(connection, *arguments)`` in a thread; return once it waits or is done."""
+    """Start ``call(connection, ...)`` in a thread; return once it waits or is done."""
 
-    def start_call(call: Call, own: psycopg.Connection, *arguments: object) -> Future:
-        future = threads.submit(call, own, *arguments)
+    def start_call(
+        call: Call, own: psycopg.Connection, *arguments: object, **named: object
+    ) -> Future:
+        future = threads.submit(call, own, *arguments, **named)
         while not future.done() and not is_blocked(connection, own.info.backend_pid):
             time.sleep(0.005)
         return future
@@ -65,21 +34,16 @@ def start(threads: ThreadPoolExecutor, connection: psycopg.Connection) -> Start:
 
 @pytest.fixture
 def start_blocked(start: Start) -> Start:
-    """Start ``call(connection, *arguments)`` in a thread; fail if it does not wait for a lock."""
+    """Start ``call(connection, ...)`` in a thread; fail if it does not wait for a lock."""
 
-    def start_call(call: Call, own: psycopg.Connection, *arguments: object) -> Future:
-        future = start(call, own, *arguments)
+    def start_call(
+        call: Call, own: psycopg.Connection, *arguments: object, **named: object
+    ) -> Future:
+        future = start(call, own, *arguments, **named)
         assert not future.done(), f"did not wait, but: {future.exception() or future.result()}"
         return future
 
     return start_call
-
-
-@pytest.fixture
-def role(connection: psycopg.Connection) -> Iterator[str]:
-    """A role that may log in and nothing else."""
-    with temporary_role(connection) as name:
-        yield name
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from aria_db import functions
 from aria_db.install import resources
 from aria_db.session_manager import NativeSessionManager
-from tests.sql.adopted_layout import BOTH_LAYOUTS
 from tests.support import call
+from tests.support.layouts import BOTH_LAYOUTS
 
 ROOT = Path(__file__).parents[2]
 

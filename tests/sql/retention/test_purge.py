@@ -1,0 +1,159 @@
+"""What the purge deletes for good: what the policies say, and nothing else."""
+
+import psycopg
+import pytest
+
+from tests.support import new_session, places
+from tests.support.retention import (
+    ARCHIVED,
+    GONE,
+    LIVE,
+    NOTHING,
+    Moved,
+    archived_for,
+    copy_to_archive,
+    locked_sessions,
+    place_hold,
+    purge,
+    restore,
+    session_of_age,
+    set_policy,
+    where,
+)
+
+
+@pytest.fixture
+def purge_after_a_year(connection: psycopg.Connection) -> None:
+    """A policy that deletes what was archived a year ago."""
+    set_policy(connection, "*", archive_after="30 days", purge_after="1 year")
+
+
+def test_without_a_purge_after_nothing_is_deleted(connection: psycopg.Connection) -> None:
+    ids = [archived_for(connection, "50 years", session_type=name) for name in ("cron", "a")]
+
+    assert purge(connection) == NOTHING
+    set_policy(connection, "*", purge_after="1 year", enabled=False)
+    assert purge(connection) == NOTHING
+    connection.execute("DELETE FROM engine_archive_policy")
+    assert purge(connection) == NOTHING
+    assert where(connection, ids) == [ARCHIVED] * 2
+
+
+def test_a_session_is_deleted_at_the_age_of_its_types_policy_or_else_of_the_default(
+    connection: psycopg.Connection,
+) -> None:
+    set_policy(connection, "*", purge_after="1 year")
+    set_policy(connection, "cron", purge_after="7 days")
+    set_policy(connection, "keep", archive_after="1 day")
+    set_policy(connection, "off", purge_after="1 day", enabled=False)
+    gone = [
+        archived_for(connection, "8 days", session_type="cron"),
+        archived_for(connection, "367 days"),
+    ]
+    kept = [
+        archived_for(connection, "6 days", session_type="cron"),
+        archived_for(connection, "363 days"),
+        archived_for(connection, "9 years", session_type="keep"),
+        archived_for(connection, "9 years", session_type="off"),
+    ]
+
+    assert purge(connection) == Moved(2, 6)
+    assert purge(connection) == NOTHING
+    assert where(connection, gone) == [GONE] * 2
+    assert where(connection, kept) == [ARCHIVED] * 4
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+def test_what_counts_is_when_it_was_archived_not_when_it_was_used(
+    connection: psycopg.Connection,
+) -> None:
+    session_id = archived_for(connection, "1 day", created_at="2001-01-01", updated_at="2001-01-01")
+
+    assert purge(connection) == NOTHING
+    assert places(connection, session_id) == ARCHIVED
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+def test_a_batch_deletes_the_oldest_and_locks_no_more_than_it_deletes(
+    connection: psycopg.Connection, other: psycopg.Connection
+) -> None:
+    ids = [archived_for(connection, f"{500 - n} days") for n in range(5)]
+
+    with connection.transaction():
+        assert purge(connection, batch_size=3) == Moved(3, 9)
+        assert locked_sessions(other, "engine_chat_session_archive") == set(ids[:3])
+
+    assert where(connection, ids) == [GONE] * 3 + [ARCHIVED] * 2
+    assert [purge(connection, batch_size=3).sessions for _ in range(2)] == [2, 0]
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+def test_only_sessions_of_the_named_type_are_deleted(connection: psycopg.Connection) -> None:
+    ids = [archived_for(connection, "9 years", session_type=name) for name in ("a", "b")]
+
+    assert purge(connection, session_type="a") == Moved(1, 3)
+    assert where(connection, ids) == [GONE, ARCHIVED]
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+def test_a_live_session_is_never_deleted_nor_is_an_archive_in_conflict_with_it(
+    connection: psycopg.Connection,
+) -> None:
+    live = [session_of_age(connection, "9 years"), new_session(connection, status="archived")]
+    both = session_of_age(connection, "9 years")
+    copy_to_archive(connection, both)
+    connection.execute("UPDATE engine_chat_session_archive SET archived_at = '2001-01-01'")
+
+    assert purge(connection) == NOTHING
+    assert where(connection, [*live, both]) == [LIVE, LIVE, (1, 3, 1, 3)]
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+def test_a_held_session_is_never_deleted_and_stops_nobody_else(
+    connection: psycopg.Connection,
+) -> None:
+    ids = [archived_for(connection, f"{500 - n} days") for n in range(3)]
+    place_hold(connection, ids[0])
+
+    assert [purge(connection, batch_size=1).sessions for _ in range(3)] == [1, 1, 0]
+    assert where(connection, ids) == [ARCHIVED, GONE, GONE]
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+@pytest.mark.parametrize("outcome", ["COMMIT", "ROLLBACK"])
+def test_a_session_that_is_being_restored_is_skipped(
+    connection: psycopg.Connection, other: psycopg.Connection, outcome: str
+) -> None:
+    ids = [archived_for(connection, f"{500 - n} days") for n in range(2)]
+    other.execute("BEGIN")
+    restore(other, ids[0])
+
+    assert purge(connection) == Moved(1, 3)
+    other.execute(outcome)
+
+    assert where(connection, ids) == [LIVE if outcome == "COMMIT" else ARCHIVED, GONE]
+    assert purge(connection).sessions == (0 if outcome == "COMMIT" else 1)
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"batch_size": 0},
+        {"batch_size": -1},
+        {"batch_size": None},
+        {"session_type": "no such type"},
+        {"session_type": "*"},
+    ],
+    ids=str,
+)
+def test_arguments_that_cannot_be_meant_are_refused_and_nothing_is_deleted(
+    connection: psycopg.Connection, arguments: dict
+) -> None:
+    session_id = archived_for(connection, "9 years")
+
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
+        purge(connection, **arguments)
+
+    assert refusal.value.diag.message_hint
+    assert places(connection, session_id) == ARCHIVED
