@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
 from pytest_postgresql import factories
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -164,15 +165,15 @@ def empty_database(postgresql_empty: psycopg.Connection) -> Database:
 def connect(database: Database, layout: str) -> Iterator[Connect]:
     """Open psycopg connections to the test's database, in autocommit mode by default."""
     connections: list[psycopg.Connection] = []
-    settings = f"-c statement_timeout={STATEMENT_TIMEOUT}"
+    conninfo = database.libpq_url()
+    settings = conninfo_to_dict(conninfo).get("options") or ""
+    settings += f" -c statement_timeout={STATEMENT_TIMEOUT}"
     if layout == "views":
         settings += f" -c search_path={layouts.SEARCH_PATH}"
 
     def open_connection(options: str = "", **others: object) -> psycopg.Connection:
         others = {"autocommit": True, **others}
-        connections.append(
-            psycopg.connect(database.libpq_url(), options=f"{settings} {options}", **others)
-        )
+        connections.append(psycopg.connect(conninfo, options=f"{settings} {options}", **others))
         return connections[-1]
 
     yield open_connection

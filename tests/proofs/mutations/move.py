@@ -74,7 +74,7 @@ def _archive() -> Mutations:
         "rows are locked in the caller's order",
         (_ORDERED, _ORDERED.replace("live.id", "array_position(session_ids, live.id)")),
         # the least number of clients and steps in which it shows
-        test="isolation/test_orders.py::"
+        test="proofs/isolation/test_orders.py::"
         "test_three_clients_in_every_order_lose_and_double_nothing"
         "[archive+archive_reversed+session_update-tables]",
     )
@@ -406,7 +406,7 @@ def _tables() -> Mutations:
         name,
         "views are not looked beneath",
         ("WHERE view_rule.ev_class IN (table_pairs.live, table_pairs.archive)", "WHERE FALSE"),
-        test="sql/test_layouts.py::"
+        test="sql/move/test_adopted_layout.py::"
         "test_a_column_that_only_the_table_beneath_a_view_has_is_refused[live-views]",
     )
     yield fault(
@@ -428,7 +428,7 @@ def _tables() -> Mutations:
         name,
         "columns that a view hides are ignored",
         ("        FROM hidden_columns\n", "        FROM hidden_columns WHERE FALSE\n"),
-        test="sql/test_layouts.py::"
+        test="sql/move/test_adopted_layout.py::"
         "test_a_column_that_only_the_table_beneath_a_view_has_is_refused[live-views]",
     )
     yield fault(
@@ -600,7 +600,7 @@ def _restore() -> Mutations:
         name,
         "archived rows are locked in the caller's order",
         ("ORDER BY archived.id", "ORDER BY array_position(session_ids, archived.id)"),
-        test="isolation/test_orders.py::"
+        test="proofs/isolation/test_orders.py::"
         "test_three_clients_in_every_order_lose_and_double_nothing"
         "[hold+restore_both+restore_reversed-tables]",
     )
