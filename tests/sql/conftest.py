@@ -18,14 +18,15 @@ Call = Callable[..., object]
 
 
 @pytest.fixture
-def start(threads: ThreadPoolExecutor, connection: psycopg.Connection) -> Start:
+def start(threads: ThreadPoolExecutor, connect: Connect) -> Start:
     """Start ``call(connection, ...)`` in a thread; return once it waits or is done."""
+    observer = connect()
 
     def start_call(
         call: Call, own: psycopg.Connection, *arguments: object, **named: object
     ) -> Future:
         future = threads.submit(call, own, *arguments, **named)
-        while not future.done() and not is_blocked(connection, own.info.backend_pid):
+        while not future.done() and not is_blocked(observer, own.info.backend_pid):
             time.sleep(0.005)
         return future
 
