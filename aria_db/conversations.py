@@ -21,7 +21,7 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from aria_db.errors import AriaError
-from aria_db.importing import NewSession
+from aria_db.session_manager import NewConversation, NewMessage, NewSession
 from aria_db.validation import StorableJson, storable_text
 
 STANDARD_INPUT = Path("-")
@@ -82,17 +82,17 @@ class Conversation(_Strict):
         """The id that it has as a session: the same at every import."""
         return session_id_of(self.source_id)
 
-    def new_session(self) -> NewSession:
-        """Return it as a session to import."""
-        return NewSession(
+    def new(self) -> NewConversation:
+        """Return it as a session to import, with its messages."""
+        return NewConversation(
             id=self.session_id,
-            columns={
-                "title": self.title,
-                "session_type": self.session_type,
-                "agent_id": self.agent_id,
-                "metadata_json": {"source_id": self.source_id},
-            },
-            messages=[dict(message) for message in self.messages],
+            session=NewSession(
+                title=self.title,
+                session_type=self.session_type,
+                agent_id=self.agent_id,
+                metadata={"source_id": self.source_id},
+            ),
+            messages=[NewMessage(**dict(message)) for message in self.messages],
         )
 
 
@@ -146,18 +146,18 @@ def read(file: BinaryIO) -> Iterator[Line]:
             yield _line(number, content, numbers)
 
 
-def batches(lines: Iterable[Line], bad: Container[int]) -> Iterator[list[NewSession]]:
+def batches(lines: Iterable[Line], bad: Container[int]) -> Iterator[list[NewConversation]]:
     """Return the conversations of lines, as many at a time as memory should hold.
 
     :param lines: what :func:`read` returns.
     :param bad: the numbers of those that are known to be bad, and are left out.
     :raises AriaError: another one is bad.
     """
-    batch: list[NewSession] = []
+    batch: list[NewConversation] = []
     size = 0
     for line in lines:
         if line.conversation is not None:
-            batch.append(line.conversation.new_session())
+            batch.append(line.conversation.new())
             size += line.size
         elif line.number not in bad:
             raise AriaError(

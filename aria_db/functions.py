@@ -27,7 +27,6 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Boolean,
-    ColumnClause,
     DateTime,
     Function,
     Integer,
@@ -36,85 +35,37 @@ from sqlalchemy import (
     String,
     Text,
     Uuid,
-    column,
     func,
     literal,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from aria_db.results import (
+    Archived,
+    Deleted,
+    Difference,
+    Drift,
+    Finding,
+    Hold,
+    Prunable,
+    Pruned,
+    Purged,
+    Resolved,
+    Restored,
+    columns_of,
+)
+
 _TIMESTAMP = DateTime(timezone=True)
-_ARCHIVED: tuple[ColumnClause[Any], ...] = (
-    column("id", Uuid()),
-    column("archived_at", _TIMESTAMP),
-    column("message_count", BigInteger()),
-    column("newly_archived", Boolean()),
-)
-_RESTORED: tuple[ColumnClause[Any], ...] = (
-    column("id", Uuid()),
-    column("restored_at", _TIMESTAMP),
-    column("message_count", BigInteger()),
-    column("newly_restored", Boolean()),
-    column("due_from", _TIMESTAMP),
-)
-_DELETED: tuple[ColumnClause[Any], ...] = (
-    column("id", Uuid()),
-    column("deleted_at", _TIMESTAMP),
-    column("message_count", BigInteger()),
-)
-_PRUNED: tuple[ColumnClause[Any], ...] = (
-    column("sessions", BigInteger()),
-    column("messages", BigInteger()),
-    column("left_behind", BigInteger()),
-)
-_PURGED: tuple[ColumnClause[Any], ...] = _PRUNED[:2]
-_PRUNABLE: tuple[ColumnClause[Any], ...] = (
-    column("of_type", String()),
-    column("sessions", BigInteger()),
-    column("messages", BigInteger()),
-    column("held", BigInteger()),
-    column("conflicting", BigInteger()),
-)
-_HOLD: tuple[ColumnClause[Any], ...] = (
-    column("id", Uuid()),
-    column("hold_reason", String()),
-    column("placed_by", String()),
-    column("placed_at", _TIMESTAMP),
-)
-_DIFFERENCE: tuple[ColumnClause[Any], ...] = (
-    column("message_id", Uuid()),
-    column("difference", String()),
-    column("column_name", String()),
-    column("live_value", String()),
-    column("archive_value", String()),
-)
-_RESOLVED: tuple[ColumnClause[Any], ...] = (
-    column("id", Uuid()),
-    column("place", String()),
-    column("message_count", BigInteger()),
-    column("newly_resolved", Boolean()),
-)
-_FINDING: tuple[ColumnClause[Any], ...] = (
-    column("finding", String()),
-    column("session_id", Uuid()),
-    column("messages", BigInteger()),
-    column("detail", String()),
-    column("remedy", String()),
-)
-_DRIFT: tuple[ColumnClause[Any], ...] = (
-    column("live_table", String()),
-    column("column_name", String()),
-    column("problem", String()),
-)
 
 
-def _rows(call: Function[Any], columns: tuple[ColumnClause[Any], ...]) -> Select[Any]:
-    """Return ``SELECT <columns> FROM <call>``.
+def _rows(call: Function[Any], result: type) -> Select[Any]:
+    """Return ``SELECT <columns of the result> FROM <call>``.
 
     Not with table_valued(), which copies the columns: building the statement would take three
     times as long.
     """
-    return select(*columns).select_from(call)
+    return select(*columns_of(result)).select_from(call)
 
 
 def archive_session(
@@ -138,7 +89,7 @@ def archive_session(
         session_id = literal(session_id, Uuid())
     if not isinstance(actor, BindParameter):
         actor = literal(actor, Text())
-    return _rows(func.archive_session(session_id, actor), _ARCHIVED)
+    return _rows(func.archive_session(session_id, actor), Archived)
 
 
 def archive_sessions(
@@ -155,7 +106,7 @@ def archive_sessions(
     :raises aria_db.errors.SessionHeld: when executed, as :func:`archive_session`.
     :raises aria_db.errors.ColumnDrift: when executed, as :func:`archive_session`.
     """
-    return _rows(func.archive_sessions(*_several(session_ids, run_id, actor)), _ARCHIVED)
+    return _rows(func.archive_sessions(*_several(session_ids, run_id, actor)), Archived)
 
 
 def restore_session(
@@ -174,7 +125,7 @@ def restore_session(
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
     """
     call = func.restore_session(literal(session_id, Uuid()), literal(actor, Text()))
-    return _rows(call, _RESTORED)
+    return _rows(call, Restored)
 
 
 def restore_sessions(
@@ -190,7 +141,7 @@ def restore_sessions(
     :raises aria_db.errors.SessionConflict: when executed, as :func:`restore_session`.
     :raises aria_db.errors.ColumnDrift: when executed, as :func:`restore_session`.
     """
-    return _rows(func.restore_sessions(*_several(session_ids, run_id, actor)), _RESTORED)
+    return _rows(func.restore_sessions(*_several(session_ids, run_id, actor)), Restored)
 
 
 def _several(
@@ -214,7 +165,7 @@ def delete_chat_session(session_id: UUID, actor: str | None = None) -> Select[UU
     :raises aria_db.errors.SessionHeld: when executed: it is on hold.
     """
     call = func.delete_chat_session(literal(session_id, Uuid()), literal(actor, Text()))
-    return _rows(call, _DELETED)
+    return _rows(call, Deleted)
 
 
 def delete_archived_session(
@@ -230,7 +181,7 @@ def delete_archived_session(
     :raises aria_db.errors.SessionConflict: when executed: it is live as well.
     """
     call = func.delete_archived_session(literal(session_id, Uuid()), literal(actor, Text()))
-    return _rows(call, _DELETED)
+    return _rows(call, Deleted)
 
 
 def archive_column_drift() -> Select[str, str, str]:
@@ -239,7 +190,7 @@ def archive_column_drift() -> Select[str, str, str]:
     :return: a statement that gives a row ``(live_table, column_name, problem)`` for
         each; none when all is well.
     """
-    return _rows(func.archive_column_drift(), _DRIFT)
+    return _rows(func.archive_column_drift(), Drift)
 
 
 def prune_sessions(
@@ -272,7 +223,7 @@ def prune_sessions(
         literal(run_id, BigInteger()),
         literal(actor, Text()),
     )
-    return _rows(call, _PRUNED)
+    return _rows(call, Pruned)
 
 
 def count_prunable_sessions(
@@ -290,7 +241,7 @@ def count_prunable_sessions(
     call = func.count_prunable_sessions(
         literal(older_than, Interval()), literal(session_type, Text())
     )
-    return _rows(call, _PRUNABLE)
+    return _rows(call, Prunable)
 
 
 def purge_archive(
@@ -315,7 +266,7 @@ def purge_archive(
         literal(run_id, BigInteger()),
         literal(actor, Text()),
     )
-    return _rows(call, _PURGED)
+    return _rows(call, Purged)
 
 
 def place_hold(
@@ -333,7 +284,7 @@ def place_hold(
     call = func.place_hold(
         literal(session_id, Uuid()), literal(reason, Text()), literal(actor, Text())
     )
-    return _rows(call, _HOLD)
+    return _rows(call, Hold)
 
 
 def release_hold(session_id: UUID, actor: str | None = None) -> Select[bool]:
@@ -396,7 +347,7 @@ def session_conflict_differences(
         places, or all is equal.
     :raises aria_db.errors.ColumnDrift: when executed: the tables have not the same columns.
     """
-    return _rows(func.session_conflict_differences(literal(session_id, Uuid())), _DIFFERENCE)
+    return _rows(func.session_conflict_differences(literal(session_id, Uuid())), Difference)
 
 
 def resolve_session_conflict(
@@ -426,7 +377,7 @@ def resolve_session_conflict(
         literal(keep, Text()),
         literal(actor, Text()),
     )
-    return _rows(call, _RESOLVED)
+    return _rows(call, Resolved)
 
 
 def verify_archive(
@@ -438,7 +389,7 @@ def verify_archive(
     :return: a statement that gives a row ``(finding, session_id, messages, detail, remedy)``
         for each finding; none when all is well.
     """
-    return _rows(func.verify_archive(literal(since, _TIMESTAMP)), _FINDING)
+    return _rows(func.verify_archive(literal(since, _TIMESTAMP)), Finding)
 
 
 def estimate_sessions(

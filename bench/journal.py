@@ -10,8 +10,7 @@ from typing import Any
 
 import psycopg
 
-from aria_db.retention import Progress
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import NativeSessionManager, Progress
 from bench import data, layouts
 from bench.measure import Result, Series, Setting, Target, blocking, by_turns, ratio
 

@@ -17,7 +17,7 @@ from sqlalchemy import and_, or_, select, true
 from sqlalchemy.orm import aliased
 
 from aria_db.database import Database
-from aria_db.paging import COUNTED
+from aria_db.session_manager import COUNTED
 from bench import data, layouts
 from bench.baseline import BaselineManager
 from bench.measure import (

@@ -11,8 +11,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from aria_db.database import Database
-from aria_db.retention import Limits
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import Limits, NativeSessionManager
 from bench import data, layouts
 from bench.measure import Figure, Result, Series, Setting, Target, p99
 from bench.writer import RATE, Insert, write

@@ -13,7 +13,7 @@ from aria_db.cli import output
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of
 
 if TYPE_CHECKING:
-    from aria_db.conflicts import Difference, Resolved
+    from aria_db.results import Difference, Resolved
     from aria_db.session_manager import NativeSessionManager
 
 SessionId = Annotated[

@@ -54,7 +54,7 @@ def import_(
     """
     from aria_db import conversations
     from aria_db.errors import AriaError
-    from aria_db.importing import Imported
+    from aria_db.session_manager import Imported
 
     imported = Imported(sessions=0, already_there=0, messages=0)
     with conversations.opened(file) as content, output.progress(content) as tracked:

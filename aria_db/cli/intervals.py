@@ -15,7 +15,7 @@ _A_DAY = timedelta(days=1)
 
 def age(text: str) -> timedelta:
     """Return the age of a session from an argument."""
-    from aria_db.retention import LONGEST_AGE
+    from aria_db.session_manager import LONGEST_AGE
 
     return _between(text, LONGEST_AGE, "1000 years")
 

@@ -18,7 +18,7 @@ import typer
 
 if TYPE_CHECKING:
     from aria_db.conversations import Line
-    from aria_db.retention import Progress
+    from aria_db.session_manager import Progress
 
     Track = Callable[[str, Iterable[Line]], Iterable[Line]]
 

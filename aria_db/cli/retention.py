@@ -31,8 +31,8 @@ from aria_db.cli.base import (
 
 if TYPE_CHECKING:
     from aria_db.models import EngineArchiveHealth, EngineArchivePolicy
-    from aria_db.retention import Limits, Progress, Prunable
-    from aria_db.session_manager import Finding, NativeSessionManager
+    from aria_db.results import Finding, Prunable
+    from aria_db.session_manager import Limits, NativeSessionManager, Progress
 
     Batches = AsyncGenerator[Progress]
 
@@ -165,7 +165,7 @@ def purge(
 
 
 def _limits(batch_size: int, max_runtime: timedelta | None, max_sessions: int | None) -> Limits:
-    from aria_db.retention import Limits
+    from aria_db.session_manager import Limits
 
     # Without the pause between batches: a signal must be able to end it, see _Loop.
     return Limits(batch_size=batch_size, max_runtime=max_runtime, max_sessions=max_sessions)
@@ -292,7 +292,7 @@ def _finish(
 ) -> None:
     """Run a loop, and say what it did."""
     from aria_db.errors import AriaError
-    from aria_db.retention import Progress
+    from aria_db.session_manager import Progress
 
     def summary(progress: Progress) -> str:
         figures = [
@@ -449,7 +449,7 @@ def set_policy(
         )
 
     async def work(manager: NativeSessionManager) -> EngineArchivePolicy:
-        from aria_db.retention import KEEP
+        from aria_db.session_manager import KEEP
 
         return await manager.set_policy(
             session_type,
@@ -500,7 +500,7 @@ def hold(
         raise typer.Exit(1)
     by = output.one_line(placed.placed_by)
     since = output.one_line(placed.placed_at)
-    typer.echo(f"{placed.id}  held by {by} since {since}: {output.one_line(placed.reason)}")
+    typer.echo(f"{placed.id}  held by {by} since {since}: {output.one_line(placed.hold_reason)}")
 
 
 @app.command(epilog=examples("aria-db release 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b"))

@@ -14,8 +14,8 @@ from aria_db.cli import output
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of, utf8
 
 if TYPE_CHECKING:
-    from aria_db.paging import Page
-    from aria_db.session_manager import Archived, NativeSessionManager, Restored
+    from aria_db.results import Archived, Restored
+    from aria_db.session_manager import NativeSessionManager, Page
 
 SessionIds = Annotated[
     list[UUID], typer.Argument(metavar="ID", parser=session_id_of, help="Ids of sessions.")
@@ -68,7 +68,7 @@ def list_(
     In a pipe: one line per session, with tabs between id, time, type, agent, messages
     and title.
     """
-    from aria_db.lists import SessionFilters
+    from aria_db.session_manager import SessionFilters
 
     filters = SessionFilters(agent_id=agent, session_type=session_type, search=search)
 

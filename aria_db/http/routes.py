@@ -8,7 +8,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
-from aria_db import retention
 from aria_db.http import schemas
 from aria_db.http.problems import documented
 from aria_db.models import (
@@ -18,8 +17,16 @@ from aria_db.models import (
     EngineChatSessionArchiveList,
     EngineChatSessionList,
 )
-from aria_db.paging import Page
-from aria_db.session_manager import Archived, Deleted, NativeSessionManager, Restored, Stats
+from aria_db.results import Archived, Deleted, Hold, Restored
+from aria_db.session_manager import (
+    ARCHIVE,
+    NativeSessionManager,
+    NewMessage,
+    NewSession,
+    Page,
+    PruneResult,
+    Stats,
+)
 
 router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=documented(500, 503))
 
@@ -87,7 +94,7 @@ async def list_sessions(
 )
 async def create_session(new: schemas.SessionCreate, manager: Manager) -> EngineChatSession:
     """Create a live session. PostgreSQL makes its id."""
-    return await manager.create_session(**new.model_dump())
+    return await manager.create_session(NewSession(**new.model_dump()))
 
 
 @router.get(
@@ -113,7 +120,7 @@ async def list_archived_sessions(
 )
 async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChatSessionArchive:
     """Every column of an archived session, as it was when it was archived."""
-    return _found(await manager.get_archived_session(session_id), session_id)
+    return _found(await manager.get_session(session_id, ARCHIVE), session_id)
 
 
 @router.delete(
@@ -124,7 +131,7 @@ async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChat
 )
 async def delete_archived_session(session_id: UUID, manager: Manager) -> Deleted:
     """Delete an archived session that is neither on hold nor live, and its messages."""
-    return _found(await manager.delete_archived_session(session_id), session_id)
+    return _found(await manager.delete_session(session_id, ARCHIVE), session_id)
 
 
 @router.get(
@@ -137,8 +144,8 @@ async def get_archived_messages(
     session_id: UUID, paging: Annotated[schemas.Paging, Query()], manager: Manager
 ) -> dict[str, Any]:
     """Oldest message first."""
-    messages = await manager.get_archived_messages(
-        session_id, limit=paging.limit + 1, offset=paging.offset
+    messages = await manager.get_messages(
+        session_id, ARCHIVE, limit=paging.limit + 1, offset=paging.offset
     )
     return _transcript(session_id, _found(messages, session_id), paging)
 
@@ -155,9 +162,7 @@ async def get_stats(manager: Manager) -> Stats:
     response_model=schemas.CleanupResult,
     responses=documented(409, 422),
 )
-async def cleanup(
-    query: Annotated[schemas.CleanupQuery, Query()], manager: Manager
-) -> retention.PruneResult:
+async def cleanup(query: Annotated[schemas.CleanupQuery, Query()], manager: Manager) -> PruneResult:
     """Count the sessions that are old or soft-deleted, or archive them all, batch by batch.
 
     A dry run unless `dry_run=false`. Held sessions and sessions in use are left.
@@ -213,7 +218,7 @@ async def add_message(
     session_id: UUID, new: schemas.MessageCreate, manager: Manager
 ) -> EngineChatMessage:
     """Add a message, and its tokens and cost to the totals of the session."""
-    return _found(await manager.add_message(session_id, **new.model_dump()), session_id)
+    return _found(await manager.add_message(session_id, NewMessage(**new.model_dump())), session_id)
 
 
 @router.post(
@@ -262,9 +267,7 @@ async def restore_session(session_id: UUID, manager: Manager) -> Restored:
     response_description="The hold.",
     responses=documented(400, 404, 408, 413, 415, 422),
 )
-async def place_hold(
-    session_id: UUID, hold: schemas.HoldRequest, manager: Manager
-) -> retention.Hold:
+async def place_hold(session_id: UUID, hold: schemas.HoldRequest, manager: Manager) -> Hold:
     """Keep a session, live or archived, from being archived, pruned, purged or deleted.
 
     Safe to repeat: the reason is replaced, and when and by whom it was placed first stays.

@@ -23,9 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from aria_db.lists import SessionFilters, SortKey
-from aria_db.paging import COUNTED
-from aria_db.retention import LONGEST_AGE
+from aria_db.session_manager import COUNTED, LONGEST_AGE, SessionFilters, SortKey
 from aria_db.validation import StorableJson, StorableObject, StorableText, storable_text
 
 
@@ -482,7 +480,7 @@ class Hold(Answer):
     )
 
     session_id: UUID = Field(validation_alias="id")
-    reason: str
+    reason: str = Field(validation_alias="hold_reason")
     placed_by: str = Field(description="Who placed it first.")
     placed_at: datetime = Field(description="When it was placed first.")
 

@@ -7,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 
-from aria_db.paging import COUNTED
+from aria_db.session_manager import COUNTED
 from tests.support import new_session
 from tests.support.http import SESSIONS, archive, create, problem
 

@@ -13,7 +13,7 @@ from aria_db import functions
 from aria_db.database import Database
 from aria_db.errors import DatabaseError, InvalidArgument, PermissionDenied
 from aria_db.install import migrate
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import ARCHIVE, NativeSessionManager, NewMessage, NewSession
 from tests.support import command_line, new_session
 from tests.support.access import grant, grant_live_tables
 from tests.support.command_line import lines
@@ -100,12 +100,12 @@ async def test_an_application_with_its_own_privileges_on_the_live_tables_needs_n
     grant_live_tables(connection, role)
     manager = NativeSessionManager(engine_of_role)
 
-    session = await manager.create_session(title="a session")
-    await manager.add_message(session.id, "user", "hello")
+    session = await manager.create_session(NewSession(title="a session"))
+    await manager.add_message(session.id, NewMessage("user", "hello"))
     await manager.end_session(session.id)
     assert await manager.archive_session(session.id)
     assert (await manager.list_archived_sessions()).total == 1
-    assert len(await manager.get_archived_messages(session.id) or ()) == 1
+    assert len(await manager.get_messages(session.id, ARCHIVE) or ()) == 1
     assert await manager.get_transcript(session.id)
     assert (await manager.get_stats()).archived_sessions == 1
     assert await manager.restore_session(session.id)
@@ -115,7 +115,7 @@ async def test_an_application_with_its_own_privileges_on_the_live_tables_needs_n
     assert await manager.delete_session(session.id)
     session_id = new_session(connection)
     assert await manager.archive_session(session_id)
-    assert await manager.delete_archived_session(session_id)
+    assert await manager.delete_session(session_id, ARCHIVE)
     async with engine_of_role.connect() as asking:
         assert (await asking.run_sync(migrate.status, None)).is_newest
 

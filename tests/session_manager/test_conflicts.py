@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from aria_db import functions
-from aria_db.conflicts import Difference, Resolved
 from aria_db.database import Database
 from aria_db.errors import ColumnDrift, InvalidArgument, SessionConflict, SessionHeld
 from aria_db.models import EngineConflictResolution
+from aria_db.results import Difference, Resolved
 from aria_db.session_manager import NativeSessionManager
 from tests.support import new_session, places
 from tests.support.conflicts import change, conflict

@@ -19,8 +19,7 @@ from aria_db.errors import (
     NotUpgraded,
     SessionHeld,
 )
-from aria_db.retention import ALL_TYPES, Limits, Progress
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import ALL_TYPES, Limits, NativeSessionManager, Progress
 from tests.support import Connect, new_session, places
 
 pytestmark = pytest.mark.anyio
@@ -458,7 +457,7 @@ async def test_a_hold_keeps_who_and_when_and_takes_a_new_reason(
     assert first is not None
     assert second is not None
     assert (first.id, first.placed_by) == (session_id, connection.info.user)
-    assert (first.reason, second.reason) == ("an audit", "another one")
+    assert (first.hold_reason, second.hold_reason) == ("an audit", "another one")
     assert (second.placed_by, second.placed_at) == (first.placed_by, first.placed_at)
 
 

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from aria_db.errors import InvalidArgument, SessionConflict, SessionHeld
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import ARCHIVE, NativeSessionManager, NewMessage, NewSession
 from tests.support import new_session, places, set_for_database
 
 pytestmark = pytest.mark.anyio
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 async def test_a_session_that_is_archived_leaves_the_list_and_enters_the_archive(
     manager: NativeSessionManager,
 ) -> None:
-    session = await manager.create_session(title="a title")
-    await manager.add_message(session.id, "user", "hello")
+    session = await manager.create_session(NewSession(title="a title"))
+    await manager.add_message(session.id, NewMessage("user", "hello"))
 
     archived = await manager.archive_session(session.id)
 
@@ -49,7 +49,7 @@ async def test_deleting_an_archived_session_says_when_and_how_many_messages_went
     await manager.archive_sessions([session_id, other_id])
     [before] = connection.execute("SELECT clock_timestamp()").fetchone() or ()
 
-    deleted = await manager.delete_archived_session(session_id)
+    deleted = await manager.delete_session(session_id, ARCHIVE)
 
     [after] = connection.execute("SELECT clock_timestamp()").fetchone() or ()
     assert deleted is not None
@@ -57,7 +57,7 @@ async def test_deleting_an_archived_session_says_when_and_how_many_messages_went
     assert before < deleted.deleted_at < after
     assert places(connection, session_id) == (0, 0, 0, 0)
     assert places(connection, other_id) == (0, 0, 1, 3)
-    assert await manager.delete_archived_session(session_id) is None
+    assert await manager.delete_session(session_id, ARCHIVE) is None
 
 
 async def test_a_session_is_deleted_only_from_the_place_that_is_named(
@@ -66,7 +66,7 @@ async def test_a_session_is_deleted_only_from_the_place_that_is_named(
     live, archived = new_session(connection), new_session(connection)
     await manager.archive_session(archived)
 
-    assert await manager.delete_archived_session(live) is None
+    assert await manager.delete_session(live, ARCHIVE) is None
     assert await manager.delete_session(archived) is None
 
     assert places(connection, live) == (1, 3, 0, 0)
@@ -82,11 +82,11 @@ async def test_an_archived_session_that_is_held_or_live_as_well_is_not_deleted(
     new_session(connection, id=live_as_well)
 
     with pytest.raises(SessionHeld, match="an audit") as refusal:
-        await manager.delete_archived_session(held)
+        await manager.delete_session(held, ARCHIVE)
     assert refusal.value.sqlstate == "AR003"
     assert refusal.value.hint
     with pytest.raises(SessionConflict, match="live and archived") as conflict:
-        await manager.delete_archived_session(live_as_well)
+        await manager.delete_session(live_as_well, ARCHIVE)
     assert conflict.value.sqlstate == "AR001"
     assert conflict.value.hint
 

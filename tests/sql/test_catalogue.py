@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aria_db import functions
 from aria_db.install import resources
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import ARCHIVE, NativeSessionManager, NewMessage, NewSession
 from tests.support import call
 from tests.support.layouts import BOTH_LAYOUTS
 
@@ -262,8 +262,8 @@ def sent(async_engine: AsyncEngine) -> list[Source]:
 @pytest.mark.anyio
 async def test_the_manager_sends_neither(manager: NativeSessionManager, sent: list[Source]) -> None:
     """Every one of its updates, with the methods that only call a function left out."""
-    session = await manager.create_session(title="a session")
-    await manager.add_message(session.id, "user", "said", tokens_input=1)
+    session = await manager.create_session(NewSession(title="a session"))
+    await manager.add_message(session.id, NewMessage("user", "said", tokens_input=1))
     for _ in range(2):
         ended = await manager.end_session(session.id)
         assert ended is not None
@@ -273,7 +273,7 @@ async def test_the_manager_sends_neither(manager: NativeSessionManager, sent: li
     await manager.list_policies()
     await manager.archive_session(session.id)
     await manager.get_transcript(session.id)
-    await manager.get_archived_messages(session.id)
+    await manager.get_messages(session.id, ARCHIVE)
     await manager.restore_session(session.id)
     await manager.get_messages(session.id)
     await manager.get_stats()
@@ -292,7 +292,7 @@ async def test_the_manager_sends_neither(manager: NativeSessionManager, sent: li
 async def test_a_statement_of_either_kind_that_is_sent_is_found(
     manager: NativeSessionManager, async_engine: AsyncEngine, sent: list[Source]
 ) -> None:
-    await manager.create_session(title="a session")
+    await manager.create_session(NewSession(title="a session"))
     assert assigning_a_clock(iter(sent)) == selecting_nothing(iter(sent)) == set()
     live = sa.table("engine_chat_sessions", sa.column("id"), sa.column("ended_at"))
 

@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 
 from aria_db.database import Database, parse_url
 from aria_db.errors import AriaError
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import NativeSessionManager, NewMessage, NewSession
 from tests.proofs.faults import rows
 from tests.proofs.faults.journal import Journal, NotLive
 
@@ -45,13 +45,13 @@ def manager_writer(journal: Journal, rng: random.Random) -> AsyncStep:
         if not own or rng.random() < 0.15:
             session_id, session = rows.uuid(rng), rows.session(rng)
             with journal.attempt("session", **_written(session_id, session)) as answer:
-                created = await manager.create_session(id=session_id, **session)
+                created = await manager.create_session(NewSession(id=session_id, **session))
                 answer["created_at"] = created.created_at
             own.append(session_id)
             return
         session_id, message = rng.choice(own), rows.message(rng)
         with journal.attempt("messages", **_said(session_id, [message])) as answer:
-            added = await manager.add_message(session_id, **message)
+            added = await manager.add_message(session_id, NewMessage(**message))
             if added is None:
                 raise NotLive("it has been archived")
             answer[message["metadata"]["key"]] = [added.id, added.created_at]

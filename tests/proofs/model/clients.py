@@ -25,8 +25,14 @@ from psycopg.rows import dict_row
 
 from aria_db.database import Database
 from aria_db.errors import DatabaseError
-from aria_db.retention import Limits, Progress
-from aria_db.session_manager import NativeSessionManager
+from aria_db.session_manager import (
+    ARCHIVE,
+    Limits,
+    NativeSessionManager,
+    NewMessage,
+    NewSession,
+    Progress,
+)
 from tests.proofs.model.model import ANSWERED, TIMES, Answer, Policy, Prune, Refused, timestamp
 from tests.support import command_line as cli
 from tests.support.http import SESSIONS
@@ -198,11 +204,11 @@ class Manager:
         return None if row is None else _answer(asdict(row))
 
     def create(self, session_type: str, title: str) -> UUID:
-        created = self._manager.create_session(session_type=session_type, title=title)
+        created = self._manager.create_session(NewSession(session_type=session_type, title=title))
         return self._run(created).id  # type: ignore[no-any-return]
 
     def add_message(self, session_id: UUID, content: str) -> UUID | None:
-        added = self._run(self._manager.add_message(session_id, "assistant", content))
+        added = self._run(self._manager.add_message(session_id, NewMessage("assistant", content)))
         return None if added is None else added.id
 
     def end(self, session_id: UUID) -> bool:
@@ -212,7 +218,7 @@ class Manager:
         return self._one(self._manager.delete_session(session_id))
 
     def delete_archived(self, session_id: UUID) -> Answer | None:
-        return self._one(self._manager.delete_archived_session(session_id))
+        return self._one(self._manager.delete_session(session_id, ARCHIVE))
 
     def archive_all(self, session_ids: list[UUID]) -> dict[UUID, Answer]:
         return _by_id(map(asdict, self._run(self._manager.archive_sessions(session_ids))))

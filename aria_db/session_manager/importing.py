@@ -1,12 +1,11 @@
-"""Importing: the manager's call that creates sessions with their messages, many at once."""
+"""Importing: the manager's call that creates many sessions with their messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, any_, func, insert, literal, select
@@ -15,23 +14,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db.errors import Retryable
 from aria_db.models import EngineChatMessage, EngineChatSession, EngineChatSessionArchive
-from aria_db.transactions import Transactions
+from aria_db.session_manager.messages import NewMessage
+from aria_db.session_manager.sessions import NewSession
+from aria_db.session_manager.transactions import Transactions
 
 
 @dataclass(frozen=True)
-class NewSession:
-    """A session to import.
+class NewConversation:
+    """A session to import, with its messages.
 
     :param id: its id, the same whenever it is imported.
-    :param columns: attributes of :class:`EngineChatSession` with their values; the
-        same ones for all sessions of an import.
-    :param messages: the same of :class:`EngineChatMessage` for each message, in
-        the order in which they were said.
+    :param session: the session.
+    :param messages: its messages, in the order in which they were said.
     """
 
     id: UUID
-    columns: Mapping[str, Any]
-    messages: Sequence[Mapping[str, Any]]
+    session: NewSession
+    messages: Sequence[NewMessage]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Imported:
 class Importing(Transactions):
     """The manager's call for imports."""
 
-    async def import_sessions(self, batches: Iterable[Sequence[NewSession]]) -> Imported:
+    async def import_sessions(self, batches: Iterable[Sequence[NewConversation]]) -> Imported:
         """Create sessions with their messages: all of them, or none and an exception.
 
         A session whose id exists already, live or archived, is left as it is, so that
@@ -77,8 +76,8 @@ class Importing(Transactions):
 
 
 async def _create(
-    session: AsyncSession, batch: Sequence[NewSession], moments: Iterator[datetime]
-) -> list[NewSession]:
+    session: AsyncSession, batch: Sequence[NewConversation], moments: Iterator[datetime]
+) -> list[NewConversation]:
     """Create the sessions of a batch that are in neither place; return them."""
     archived = await _archived(session, (new.id for new in batch))
     session_rows = []
@@ -87,12 +86,12 @@ async def _create(
         if new.id not in archived:
             created_at = updated_at = next(moments)
             message_rows[new.id] = [
-                {**message, "session_id": new.id, "created_at": (updated_at := moment)}
+                {**message.values(), "session_id": new.id, "created_at": (updated_at := moment)}
                 for message, moment in zip(new.messages, moments, strict=False)
             ]
             session_rows.append(
                 {
-                    **new.columns,
+                    **new.session.values(),
                     "id": new.id,
                     "message_count": len(new.messages),
                     "created_at": created_at,

@@ -7,22 +7,20 @@ import binascii
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Label, Text, UnaryExpression, Uuid, cast, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from aria_db.errors import InvalidArgument
-from aria_db.models import EngineChatSessionArchiveList, EngineChatSessionList
+from aria_db.session_manager.places import ListedSession
 
 COUNTED = 10_000
 """Up to which number the sessions of a list are counted; beyond, the total is an estimate.
 
 Counting takes as long as there are sessions, and nobody reads to the end of such a list.
 """
-
-ListedSession = TypeVar("ListedSession", EngineChatSessionList, EngineChatSessionArchiveList)
 
 
 @dataclass(frozen=True)

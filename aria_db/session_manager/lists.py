@@ -11,14 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
 from aria_db.errors import InvalidArgument
-from aria_db.models import (
-    EngineChatMessage,
-    EngineChatMessageArchive,
-    EngineChatSessionArchiveList,
-    EngineChatSessionList,
+from aria_db.models import EngineChatSessionArchiveList, EngineChatSessionList
+from aria_db.session_manager.paging import COUNTED, Order, Page
+from aria_db.session_manager.places import (
+    ARCHIVE,
+    LIVE,
+    AnyPlace,
+    ListedSession,
+    MessageRow,
+    Place,
+    SessionRow,
 )
-from aria_db.paging import COUNTED, ListedSession, Order, Page
-from aria_db.transactions import Transactions
+from aria_db.session_manager.transactions import Transactions
 
 SortKey = Literal["created_at", "updated_at", "title"]
 
@@ -69,9 +73,9 @@ class Lists(Transactions):
         :raises aria_db.errors.InvalidArgument: it is no cursor of this order, or the limit is
             below 1.
         """
-        listed = EngineChatSessionList
+        listed = LIVE.listed
         order = Order(getattr(listed, sort), listed.id, descending)
-        return await self._page(listed, EngineChatMessage, filters, order, limit, offset, cursor)
+        return await self._page(LIVE, filters, order, limit, offset, cursor)
 
     async def list_archived_sessions(
         self,
@@ -89,16 +93,13 @@ class Lists(Transactions):
         :param filters: which ones; by default all.
         :raises aria_db.errors.InvalidArgument: as :meth:`list_sessions`.
         """
-        listed = EngineChatSessionArchiveList
+        listed = ARCHIVE.listed
         order = Order(listed.archived_at, listed.id, descending=True)
-        return await self._page(
-            listed, EngineChatMessageArchive, filters, order, limit, offset, cursor
-        )
+        return await self._page(ARCHIVE, filters, order, limit, offset, cursor)
 
     async def _page(
         self,
-        listed: type[ListedSession],
-        message: type[EngineChatMessage | EngineChatMessageArchive],
+        place: Place[SessionRow, MessageRow, ListedSession],
         filters: SessionFilters,
         order: Order,
         limit: int,
@@ -117,15 +118,15 @@ class Lists(Transactions):
                 sqlstate="22023",
                 hint="Leave the offset out.",
             )
-        conditions = _conditions(listed, message, filters)
+        conditions = _conditions(place, filters)
         rows: list[Row[ListedSession, str]] = []
         async with self._snapshot() as session:
-            total, is_estimate = await _total(session, listed, conditions, filters)
+            total, is_estimate = await _total(session, place, conditions, filters)
             for part in order.parts(cursor):
                 if len(rows) > limit:
                     break
                 found = await session.execute(
-                    select(listed, order.key_as_text)
+                    select(place.listed, order.key_as_text)
                     .where(*conditions, *part)
                     .order_by(*order.columns)
                     # One more, to see whether something follows.
@@ -143,18 +144,18 @@ class Lists(Transactions):
 
 async def _total(
     session: AsyncSession,
-    listed: type[ListedSession],
+    place: AnyPlace,
     conditions: list[ColumnElement[bool]],
     filters: SessionFilters,
 ) -> tuple[int, bool]:
     """Return how many sessions a list has, and whether that is an estimate."""
-    counted = select(listed.id).where(*conditions).limit(COUNTED + 1).subquery()
+    counted = select(place.listed.id).where(*conditions).limit(COUNTED + 1).subquery()
     total = await session.scalar(select(func.count()).select_from(counted)) or 0
     if total <= COUNTED:
         return total, False
     estimate = await session.scalar(
         functions.estimate_sessions(
-            "archive" if listed is EngineChatSessionArchiveList else "live",
+            place.name,
             filters.agent_id,
             filters.session_type,
             filters.date_from,
@@ -165,12 +166,9 @@ async def _total(
     return max(total, 0 if filters.search else estimate or 0), True
 
 
-def _conditions(
-    listed: type[EngineChatSessionList | EngineChatSessionArchiveList],
-    message: type[EngineChatMessage | EngineChatMessageArchive],
-    filters: SessionFilters,
-) -> list[ColumnElement[bool]]:
+def _conditions(place: AnyPlace, filters: SessionFilters) -> list[ColumnElement[bool]]:
     """Return the conditions of a list: all of them must hold."""
+    listed, message = place.listed, place.message
     conditions: list[ColumnElement[bool]] = []
     if filters.agent_id is not None:
         conditions.append(listed.agent_id == filters.agent_id)

@@ -7,51 +7,15 @@ person to say. Merging the two is the business of the SQL functions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select
 
 from aria_db import functions
 from aria_db.models import EngineSessionConflict
-from aria_db.transactions import Transactions
-
-Place = Literal["live", "archive"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Something that is not the same in both places of a session.
-
-    :param message_id: the message; None for the session's own row.
-    :param difference: ``only live``, ``only archive`` or ``different``.
-    :param column_name: the column that differs; None if the row is in one place only.
-    :param live_value: the live value as text, or the live row as JSON.
-    :param archive_value: the archived value as text, or the archived row as JSON.
-    """
-
-    message_id: UUID | None
-    difference: str
-    column_name: str | None
-    live_value: str | None
-    archive_value: str | None
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What merging a session did.
-
-    :param id: the session.
-    :param place: where it is now: ``live`` or ``archive``.
-    :param message_count: its messages there.
-    :param newly_resolved: False if it was there, and there alone, before this call.
-    """
-
-    id: UUID
-    place: str
-    message_count: int
-    newly_resolved: bool
+from aria_db.results import Difference, Resolved
+from aria_db.session_manager.places import PlaceName
+from aria_db.session_manager.transactions import Transactions
 
 
 class Conflicts(Transactions):
@@ -80,7 +44,7 @@ class Conflicts(Transactions):
             return [Difference(*row) for row in rows]
 
     async def resolve_conflict(
-        self, session_id: UUID, destination: Place, keep: Place | None = None
+        self, session_id: UUID, destination: PlaceName, keep: PlaceName | None = None
     ) -> Resolved | None:
         """Merge a session that is in both places into one. Safe to repeat.
 

@@ -1,0 +1,154 @@
+"""Runs: the loop around the batches of a prune or a purge, and the log of them.
+
+Which sessions move, and moving them, is the business of the SQL functions. What is here
+is a transaction per batch, a row in the run log, and when to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from aria_db import functions
+from aria_db.errors import AriaError, InvalidArgument, Retryable
+from aria_db.models import EngineArchiveRunList
+from aria_db.session_manager.transactions import Transactions
+
+# How long to wait before a batch that collided with other work is done again. Nothing of
+# it was done, and what it collided with (a migration, a VACUUM FULL) may last a moment.
+_PAUSES = (0.1, 0.4, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a prune or a purge may do, and how fast.
+
+    :param batch_size: how many sessions one transaction may move.
+    :param max_runtime: after how long no further batch begins; None for no limit.
+    :param max_sessions: how many sessions at most; None for no limit.
+    :param sleep: how long to rest between two batches.
+    :raises InvalidArgument: one of them is out of its range.
+    """
+
+    batch_size: int = 500
+    max_runtime: timedelta | None = None
+    max_sessions: int | None = None
+    sleep: timedelta = timedelta(0)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_size < 2**31:
+            raise InvalidArgument(
+                f"batch_size is {self.batch_size}, and must be from 1 to {2**31 - 1}"
+            )
+        if self.max_runtime is not None and self.max_runtime <= timedelta(0):
+            raise InvalidArgument(f"max_runtime is {self.max_runtime}, and must be more than zero")
+        if self.max_sessions is not None and self.max_sessions < 1:
+            raise InvalidArgument(f"max_sessions is {self.max_sessions}, and must be at least 1")
+        if self.sleep < timedelta(0):
+            raise InvalidArgument(f"sleep is {self.sleep}, and must not be negative")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    :param batches: batches that were committed.
+    :param sessions: sessions that they moved, or deleted.
+    :param messages: messages that they moved, or deleted.
+    :param left_behind: sessions that a prune had to leave where they are.
+    :param stop_reason: why it has stopped; None while it goes on.
+    """
+
+    batches: int = 0
+    sessions: int = 0
+    messages: int = 0
+    left_behind: int = 0
+    stop_reason: str | None = None
+
+
+class Runs(Transactions):
+    """The manager's call that lists runs, and what its calls that are runs have in common."""
+
+    async def list_runs(self, limit: int = 20) -> Sequence[EngineArchiveRunList]:
+        """Return the last runs of the prune and the purge, newest first."""
+        run = EngineArchiveRunList
+        async with self._transaction() as session:
+            return (await session.scalars(select(run).order_by(run.id.desc()).limit(limit))).all()
+
+    async def _batches(
+        self,
+        kind: str,
+        arguments: dict[str, Any],
+        batch: Callable[[int, int], Select[*tuple[int, ...]]],
+        limits: Limits,
+    ) -> AsyncGenerator[Progress]:
+        """Run batches until there is a reason to stop; keep the row of the run log."""
+        started = time.monotonic()
+        asked = {"batch_size": limits.batch_size, "max_runtime": as_text(limits.max_runtime)}
+        asked["max_sessions"] = limits.max_sessions
+        arguments = {key: value for key, value in (arguments | asked).items() if value is not None}
+        ((run_id,),) = await self._call(functions.begin_archive_run(kind, arguments))
+
+        progress = Progress()
+        stop_reason = error = None
+        try:
+            while stop_reason is None:
+                size = limits.batch_size
+                if limits.max_sessions is not None:
+                    size = min(size, limits.max_sessions - progress.sessions)
+                sessions, messages, *left_behind = await self._batch(batch(size, run_id))
+                progress = Progress(
+                    progress.batches + bool(sessions),
+                    progress.sessions + sessions,
+                    progress.messages + messages,
+                    # Each batch meets those again that were left by the one before.
+                    max(progress.left_behind, *left_behind, 0),
+                )
+                if sessions == 0:
+                    stop_reason = "nothing left"
+                    break
+                if progress.sessions == limits.max_sessions:
+                    stop_reason = "max_sessions"
+                    break
+                if not _is_over(started, limits.max_runtime):
+                    yield progress
+                    await asyncio.sleep(limits.sleep.total_seconds())
+                # Also when the rest, or what the caller did, took the time that was left.
+                if _is_over(started, limits.max_runtime):
+                    stop_reason = "max_runtime"
+        except AriaError as failure:
+            stop_reason, error = "failed", failure.message
+            raise
+        finally:
+            # Also when the caller leaves: what the batches committed stands, and is logged.
+            await self._call(
+                functions.finish_archive_run(run_id, stop_reason or "interrupted", error)
+            )
+        yield replace(progress, stop_reason=stop_reason)
+
+    async def _batch(self, batch: Select[*tuple[int, ...]]) -> Row[*tuple[int, ...]]:
+        """Do one batch, again where it collides; return its figures."""
+        for pause in (*_PAUSES, None):
+            try:
+                (figures,) = await self._call(batch)
+                return figures
+            except Retryable:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _is_over(started: float, max_runtime: timedelta | None) -> bool:
+    return max_runtime is not None and time.monotonic() - started >= max_runtime.total_seconds()
+
+
+def as_text(age: timedelta | None) -> str | None:
+    """Return an age as the arguments of a run have it."""
+    return None if age is None else str(age)
