@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -59,12 +60,16 @@ class Database:
 
     def libpq_url(self) -> str:
         """Return the URL, password included, in the form that ``psql`` takes."""
-        url = self.url.set(drivername="postgresql")
+        url = self.url
         if self.schema is not None:
             url = url.update_query_dict({"options": self._connect_args()["options"]})
-        place, mark, query = url.render_as_string(hide_password=False).partition("?")
-        # SQLAlchemy writes a space as it is, and in the query as a plus; libpq wants neither.
-        return place.replace(" ", "%20") + mark + query.replace("+", "%20")
+        # Put together here: what SQLAlchemy writes for a space or a question mark is not what
+        # libpq reads, and differs between 2.0 and 2.1.
+        server = sa.URL.create("postgresql", url.username, url.password, url.host, url.port)
+        place = server.render_as_string(hide_password=False).replace(" ", "%20")
+        database = quote(url.database or "", safe="")
+        query = urlencode(url.normalized_query, doseq=True, quote_via=quote, safe="")
+        return f"{place}/{database}{'?' if query else ''}{query}"
 
     def _connect_args(self) -> dict[str, str]:
         if self.schema is None:
