@@ -48,11 +48,14 @@ def main() -> None:
             administration,
             adoption,
             conflicts,
+            holds,
             importing,
+            policies,
             privileges,
-            retention,
+            pruning,
             serving,
             sessions,
+            watching,
         )
         from aria_db.cli.base import app
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 from uuid import UUID
 
 import typer
@@ -37,8 +37,7 @@ def examples(*lines: str) -> str:
 # Options that several commands have
 
 
-def session_id_of(text: str) -> UUID:
-    """Return the id of a session from an argument."""
+def _session_id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
@@ -54,6 +53,12 @@ def utf8(text: str | None) -> str | None:
     return text
 
 
+SessionId = Annotated[
+    UUID, typer.Argument(metavar="ID", parser=_session_id, help="The id of a session.")
+]
+SessionIds = Annotated[
+    list[UUID], typer.Argument(metavar="ID", parser=_session_id, help="Ids of sessions.")
+]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
@@ -84,6 +89,15 @@ Json = Annotated[
 
 
 # Helpers
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error, and end with exit status 1.
+
+    :param message: what is wrong, or not there.
+    """
+    output.note(f"Error: {message}")
+    raise typer.Exit(1)
 
 
 @contextmanager

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
 from aria_db.cli import output
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of
+from aria_db.cli.base import DatabaseUrl, Json, Schema, SessionId, app, examples, fail, run
 
 if TYPE_CHECKING:
     from aria_db.results import Difference, Resolved
     from aria_db.session_manager import NativeSessionManager
-
-SessionId = Annotated[
-    UUID, typer.Argument(metavar="ID", parser=session_id_of, help="The id of a session.")
-]
 
 
 class Place(StrEnum):
@@ -100,8 +95,7 @@ def show_conflict(
     """Show what is not the same in both places of a session."""
     found = run(database_url, schema, lambda manager: manager.conflict_differences(session_id))
     if found is None:
-        output.note(f"Error: session {session_id} is not live and archived at once")
-        raise typer.Exit(1)
+        fail(f"session {session_id} is not live and archived at once")
     if as_json:
         output.print_json({"session_id": session_id, "differences": list(map(asdict, found))})
     else:
@@ -148,8 +142,7 @@ def resolve_conflict(
 
     differences, resolved = run(database_url, schema, work)
     if resolved is None:
-        output.note(f"Error: session {session_id} not found")
-        raise typer.Exit(1)
+        fail(f"session {session_id} not found")
     if as_json:
         shown = list(map(asdict, differences or []))
         output.print_json({"differences": shown, "resolved": asdict(resolved)})

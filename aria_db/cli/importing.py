@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from aria_db.cli import output
+from aria_db.cli import output, progress
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run
 
 # Nobody corrects so many, and a megabyte of gzip holds half a billion.
@@ -57,7 +57,7 @@ def import_(
     from aria_db.session_manager import Imported
 
     imported = Imported(sessions=0, already_there=0, messages=0)
-    with conversations.opened(file) as content, output.progress(content) as tracked:
+    with conversations.opened(file) as content, progress.reading(content) as tracked:
         bad: dict[int, str] = {}
         for line in tracked("Checking", conversations.read(content)):
             if line.conversation is None:

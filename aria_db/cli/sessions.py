@@ -11,15 +11,22 @@ from uuid import UUID
 import typer
 
 from aria_db.cli import output
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, session_id_of, utf8
+from aria_db.cli.base import (
+    DatabaseUrl,
+    Json,
+    Schema,
+    SessionId,
+    SessionIds,
+    app,
+    examples,
+    fail,
+    run,
+    utf8,
+)
 
 if TYPE_CHECKING:
     from aria_db.results import Archived, Restored
     from aria_db.session_manager import NativeSessionManager, Page
-
-SessionIds = Annotated[
-    list[UUID], typer.Argument(metavar="ID", parser=session_id_of, help="Ids of sessions.")
-]
 
 
 @app.command(
@@ -107,9 +114,7 @@ def list_(
     )
 )
 def show(
-    session_id: Annotated[
-        UUID, typer.Argument(metavar="ID", parser=session_id_of, help="The id of a session.")
-    ],
+    session_id: SessionId,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
     as_json: Json = False,
@@ -117,8 +122,7 @@ def show(
     """Show a session, live or archived, with its transcript."""
     found = run(database_url, schema, lambda manager: manager.get_transcript(session_id))
     if found is None:
-        output.note(f"Error: session {session_id} not found")
-        raise typer.Exit(1)
+        fail(f"session {session_id} not found")
     session = {"archived_at": None, **output.columns_of(found.session)}
     messages = [output.columns_of(message) for message in found.messages]
     if as_json:
