@@ -1,6 +1,7 @@
 """The HTTP interface: FastAPI over :class:`aria_db.session_manager.NativeSessionManager`.
 
-``app`` makes the application, ``server`` runs it, ``routes`` and ``schemas`` are what
-callers see, ``problems`` is how errors are told, ``auth`` asks for the token, ``limits`` is
-how much a server takes on, and ``bodies`` refuses what is more.
+``app`` makes the application, ``server`` runs it, ``router`` has the routes of the sessions,
+``requests`` and ``answers`` what callers send and get, ``problems`` how errors are answered,
+``middleware`` what every request passes, ``health`` the health check, and ``limits`` how much a
+server takes on.
 """

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypedDict, cast
 
 import psycopg
 from fastapi import Depends, FastAPI
-from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aria_db import __version__
 from aria_db.database import Database, configured_schema, configured_url
 from aria_db.errors import InvalidConfiguration
-from aria_db.http import health, problems, routes
-from aria_db.http.auth import BearerToken, check_token, configured_token
-from aria_db.http.bodies import BodyLimits
+from aria_db.http import health, problems, router
+from aria_db.http.auth import check_token, configured_token
 from aria_db.http.limits import DEFAULT, Limits
+from aria_db.http.middleware import AllowedMethods, BearerToken, BodyLimits, WithoutTrailingSlash
 from aria_db.session_manager import NativeSessionManager
 from aria_db.validation import readable_json
 
@@ -72,48 +68,6 @@ class _Api(FastAPI):
         return document
 
 
-class _AllowedMethods:
-    """ASGI middleware that answers 405 with all methods that a path has.
-
-    Starlette's own answer names the methods of one route, and takes ``DELETE /…/stats``
-    for one of a session with a malformed id.
-
-    :param app: the application behind it.
-    :param routes: its routes; the first whose path fits is meant.
-    """
-
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
-        self._app = app
-        self._methods: dict[re.Pattern[str], set[str]] = {}
-        for route in routes:
-            if isinstance(route, APIRoute):
-                self._methods.setdefault(route.path_regex, set()).update(route.methods or ())
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
-        if scope["type"] == "http":
-            allowed = next(
-                (methods for path, methods in self._methods.items() if path.match(scope["path"])),
-                {scope["method"]},
-            )
-            if scope["method"] not in allowed:
-                headers = {"Allow": ", ".join(sorted(allowed))}
-                app = problems.response(405, "Method Not Allowed", headers=headers)
-        await app(scope, receive, send)
-
-
-class _WithoutTrailingSlash:
-    """ASGI middleware that takes ``/path/`` for ``/path``, instead of a redirect."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and len(scope["path"]) > 1:
-            scope["path"] = scope["path"].removesuffix("/")
-        await self._app(scope, receive, send)
-
-
 def create_app(
     database: Database, *, token: str | None = None, limits: Limits = DEFAULT
 ) -> FastAPI:
@@ -155,10 +109,10 @@ def create_app(
         responses={} if token is None else problems.documented(401),
     )
     problems.install(app)
-    app.include_router(routes.router)
+    app.include_router(router.router)
     app.include_router(health.router)
-    app.add_middleware(_AllowedMethods, routes=[*routes.router.routes, *health.router.routes])
-    app.add_middleware(_WithoutTrailingSlash)
+    app.add_middleware(AllowedMethods, routes=[*router.router.routes, *health.router.routes])
+    app.add_middleware(WithoutTrailingSlash)
     app.add_middleware(BodyLimits, limits=limits)
     if token is not None:
         app.add_middleware(BearerToken, token=token)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aria_db.errors import InvalidConfiguration
-from aria_db.http import problems
 
 
 def configured_token() -> str | None:
@@ -39,36 +35,3 @@ def check_token(token: str) -> None:
             hint="Use printable ASCII without spaces, for example what "
             "`openssl rand -hex 32` prints. To serve without a token, unset ARIA_DB_TOKEN.",
         )
-
-
-class BearerToken:
-    """ASGI middleware that lets only requests with the token through.
-
-    In front of the routes rather than a dependency of each, so that nothing can be
-    forgotten: the documentation, the health check and errors ask for it as well.
-
-    :param app: the application behind it.
-    :param token: what callers must send as ``Authorization: Bearer <token>``.
-    """
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._token = token.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 401."""
-        if scope["type"] != "http" or self._is_authorized(scope):
-            await self._app(scope, receive, send)
-            return
-        refusal = problems.response(
-            401,
-            "this server asks for a bearer token",
-            hint="Send the header `Authorization: Bearer <token>`.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-        await refusal(scope, receive, send)
-
-    def _is_authorized(self, scope: Scope) -> bool:
-        header: bytes = dict(scope["headers"]).get(b"authorization", b"")
-        scheme, _, token = header.partition(b" ")
-        return scheme.lower() == b"bearer" and secrets.compare_digest(token.strip(), self._token)

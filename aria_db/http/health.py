@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import TimeoutError as BusyPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aria_db.errors import DatabaseError, DatabaseUnavailable, NotUpgraded, translated
-from aria_db.http import schemas
+from aria_db.http.answers import Answer
+from aria_db.http.examples import example
 from aria_db.install import migrate
 from aria_db.session_manager import NativeSessionManager
 
@@ -22,10 +24,62 @@ TIMEOUT_SECONDS = 3.0
 # sessions are live.
 REMEMBERED_SECONDS = 60.0
 
-# `aria-db upgrade` refuses such a database, and says the same.
 _logger = logging.getLogger(__name__)
 
 router = APIRouter()
+
+
+class Figure(Answer):
+    """A figure of the archive that somebody should act on."""
+
+    figure: str = Field(description="Which figure: backlog, conflicts, drift or last_run.")
+    subject: str = Field(description="The policy, table, column or kind of run that it is about.")
+    # Left to right: a count stays an integer.
+    value: int | float | None = Field(
+        description="What was found, for programs.", union_mode="left_to_right"
+    )
+    unit: str = Field(description="The unit of the value.")
+    reading: str = Field(description="What was found, for people.")
+    remedy: str | None = Field(description="What to do.")
+
+
+class Health(BaseModel):
+    """Whether this server can do its work."""
+
+    model_config = example(
+        {
+            "status": "ok",
+            "database": "ok",
+            "revision": "0002_archive",
+            "newest": "0002_archive",
+            "archive": "attention",
+            "attention": [
+                {
+                    "figure": "backlog",
+                    "subject": "*",
+                    "value": 1200,
+                    "unit": "sessions",
+                    "reading": "1200 sessions are due",
+                    "remedy": "Run `aria-db prune`, and check that it is scheduled.",
+                }
+            ],
+        }
+    )
+
+    status: Literal["ok", "not upgraded", "unavailable"]
+    database: Literal["ok", "unavailable"] = Field(description="Whether the database answers.")
+    revision: str | None = Field(default=None, description="The database's revision.")
+    newest: str | None = Field(default=None, description="The newest that this server knows.")
+    hint: str | None = Field(default=None, description="What to do, if anything.")
+    archive: Literal["ok", "attention"] | None = Field(
+        default=None,
+        description="Whether somebody should act on the archive; the server serves all the same. "
+        "Left out where it was not found out: the role may not read engine_archive_health, or "
+        "it took too long.",
+    )
+    attention: list[Figure] | None = Field(
+        default=None, description="With attention: the figures, and what to do about each."
+    )
 
 
 @router.get(
@@ -34,7 +88,7 @@ router = APIRouter()
     summary="Tell whether the server can work",
     responses={
         503: {
-            "model": schemas.Health,
+            "model": Health,
             "description": "The database does not answer or is not at the newest revision.",
             "content": {
                 "application/json": {
@@ -51,7 +105,7 @@ router = APIRouter()
     },
     response_model_exclude_unset=True,
 )
-async def health(request: Request, response: Response) -> schemas.Health:
+async def health(request: Request, response: Response) -> Health:
     """Ask the database, and answer within a few seconds at any rate.
 
     `archive` is for people: it does not change the status.
@@ -65,7 +119,7 @@ async def health(request: Request, response: Response) -> schemas.Health:
     return found
 
 
-async def _look(engine: AsyncEngine, schema: str | None, deadline: float) -> schemas.Health:
+async def _look(engine: AsyncEngine, schema: str | None, deadline: float) -> Health:
     try:
         with translated():
             async with asyncio.timeout_at(deadline), engine.connect() as connection:
@@ -73,19 +127,17 @@ async def _look(engine: AsyncEngine, schema: str | None, deadline: float) -> sch
     except (TimeoutError, BusyPool, DatabaseUnavailable) as error:
         # The message of a failed connection names hosts and roles: for the log.
         _logger.error("%s", error or f"the database did not answer in {TIMEOUT_SECONDS:g} s")
-        return schemas.Health(
+        return Health(
             status="unavailable", database="unavailable", hint=DatabaseUnavailable.default_hint
         )
     except DatabaseError as error:
-        return schemas.Health(
+        return Health(
             status="unavailable", database="ok", hint=f"{error.message}. {error.hint or ''}".strip()
         )
     # While a deploy rolls, this program works on what the next release has installed.
     if found.is_newest or found.is_ahead:
-        return schemas.Health(
-            status="ok", database="ok", revision=found.current, newest=found.newest
-        )
-    return schemas.Health(
+        return Health(status="ok", database="ok", revision=found.current, newest=found.newest)
+    return Health(
         status="not upgraded",
         database="ok",
         revision=found.current,
@@ -123,5 +175,5 @@ class ArchiveVerdict:
         except (TimeoutError, BusyPool, DatabaseError) as error:
             _logger.warning("the archive was not looked at: %s", error or "it took too long")
             return {}
-        attention = [schemas.Figure.model_validate(row) for row in figures if not row.is_ok]
+        attention = [Figure.model_validate(row) for row in figures if not row.is_ok]
         return {"archive": "attention", "attention": attention} if attention else {"archive": "ok"}

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from aria_db import __version__
-from aria_db.http import schemas
+from aria_db.http import answers, health, requests
 from aria_db.http.problems import Problem
 from tests.support.http import SESSIONS
 
@@ -89,6 +89,7 @@ def test_every_error_answer_is_a_problem_with_an_example(document: dict[str, Any
 
 
 def test_every_body_and_answer_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    models = {**vars(requests), **vars(answers), **vars(health)}
     for key, operation in _operations(document).items():
         bodies = [
             answer["content"]["application/json"]
@@ -99,7 +100,7 @@ def test_every_body_and_answer_has_an_example_that_fits(document: dict[str, Any]
             bodies.append(operation["requestBody"]["content"]["application/json"])
         for body in bodies:
             name = re.sub(r".*/", "", body["schema"]["$ref"])
-            model: type[pydantic.BaseModel] = getattr(schemas, name)
+            model: type[pydantic.BaseModel] = models[name]
             [example] = document["components"]["schemas"][name]["examples"]
             required = document["components"]["schemas"][name].get("required", [])
             properties = document["components"]["schemas"][name]["properties"]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
-from aria_db.http import schemas
+from aria_db.http import answers, requests
 from aria_db.http.problems import documented
 from aria_db.models import (
     EngineChatMessage,
@@ -49,7 +49,7 @@ def _found(found: Found | None, session_id: UUID) -> Found:
 
 
 def _transcript(
-    session_id: UUID, messages: Sequence[Any], paging: schemas.Paging
+    session_id: UUID, messages: Sequence[Any], paging: requests.Paging
 ) -> dict[str, Any]:
     """Return a part of a transcript, for which one message too many was read."""
     return {
@@ -67,11 +67,11 @@ def _transcript(
 @router.get(
     "",
     summary="List live sessions",
-    response_model=schemas.SessionList,
+    response_model=answers.SessionList,
     responses=documented(422),
 )
 async def list_sessions(
-    query: Annotated[schemas.ListQuery, Query()], manager: Manager
+    query: Annotated[requests.ListQuery, Query()], manager: Manager
 ) -> Page[EngineChatSessionList]:
     """Sessions that the application soft-deleted (status `archived`) are not shown."""
     return await manager.list_sessions(
@@ -88,11 +88,11 @@ async def list_sessions(
     "",
     status_code=201,
     summary="Create a session",
-    response_model=schemas.Session,
+    response_model=answers.Session,
     response_description="The session as it was stored.",
     responses=documented(400, 408, 413, 415, 422),
 )
-async def create_session(new: schemas.SessionCreate, manager: Manager) -> EngineChatSession:
+async def create_session(new: requests.SessionCreate, manager: Manager) -> EngineChatSession:
     """Create a live session. PostgreSQL makes its id."""
     return await manager.create_session(NewSession(**new.model_dump()))
 
@@ -100,11 +100,11 @@ async def create_session(new: schemas.SessionCreate, manager: Manager) -> Engine
 @router.get(
     "/archive",
     summary="List archived sessions",
-    response_model=schemas.ArchivedSessionList,
+    response_model=answers.ArchivedSessionList,
     responses=documented(422),
 )
 async def list_archived_sessions(
-    query: Annotated[schemas.ArchiveQuery, Query()], manager: Manager
+    query: Annotated[requests.ArchiveQuery, Query()], manager: Manager
 ) -> Page[EngineChatSessionArchiveList]:
     """Newest archived first."""
     return await manager.list_archived_sessions(
@@ -115,7 +115,7 @@ async def list_archived_sessions(
 @router.get(
     "/archive/{session_id}",
     summary="Show an archived session",
-    response_model=schemas.ArchivedSession,
+    response_model=answers.ArchivedSession,
     responses=documented(404, 422),
 )
 async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChatSessionArchive:
@@ -126,7 +126,7 @@ async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChat
 @router.delete(
     "/archive/{session_id}",
     summary="Delete an archived session for good",
-    response_model=schemas.DeleteResult,
+    response_model=answers.DeleteResult,
     responses=documented(404, 409, 422),
 )
 async def delete_archived_session(session_id: UUID, manager: Manager) -> Deleted:
@@ -137,11 +137,11 @@ async def delete_archived_session(session_id: UUID, manager: Manager) -> Deleted
 @router.get(
     "/archive/{session_id}/messages",
     summary="Show the messages of an archived session",
-    response_model=schemas.ArchivedTranscript,
+    response_model=answers.ArchivedTranscript,
     responses=documented(404, 422),
 )
 async def get_archived_messages(
-    session_id: UUID, paging: Annotated[schemas.Paging, Query()], manager: Manager
+    session_id: UUID, paging: Annotated[requests.Paging, Query()], manager: Manager
 ) -> dict[str, Any]:
     """Oldest message first."""
     messages = await manager.get_messages(
@@ -150,7 +150,7 @@ async def get_archived_messages(
     return _transcript(session_id, _found(messages, session_id), paging)
 
 
-@router.get("/stats", summary="Count sessions and messages", response_model=schemas.Counts)
+@router.get("/stats", summary="Count sessions and messages", response_model=answers.Counts)
 async def get_stats(manager: Manager) -> Stats:
     """How many sessions and messages there are, live and archived, in one moment."""
     return await manager.get_stats()
@@ -159,10 +159,12 @@ async def get_stats(manager: Manager) -> Stats:
 @router.post(
     "/cleanup",
     summary="Archive old sessions",
-    response_model=schemas.CleanupResult,
+    response_model=answers.CleanupResult,
     responses=documented(409, 422),
 )
-async def cleanup(query: Annotated[schemas.CleanupQuery, Query()], manager: Manager) -> PruneResult:
+async def cleanup(
+    query: Annotated[requests.CleanupQuery, Query()], manager: Manager
+) -> PruneResult:
     """Count the sessions that are old or soft-deleted, or archive them all, batch by batch.
 
     A dry run unless `dry_run=false`. Held sessions and sessions in use are left.
@@ -173,7 +175,7 @@ async def cleanup(query: Annotated[schemas.CleanupQuery, Query()], manager: Mana
 @router.get(
     "/{session_id}",
     summary="Show a live session",
-    response_model=schemas.Session,
+    response_model=answers.Session,
     responses=documented(404, 422),
 )
 async def get_session(session_id: UUID, manager: Manager) -> EngineChatSession:
@@ -184,7 +186,7 @@ async def get_session(session_id: UUID, manager: Manager) -> EngineChatSession:
 @router.delete(
     "/{session_id}",
     summary="Delete a live session for good",
-    response_model=schemas.DeleteResult,
+    response_model=answers.DeleteResult,
     responses=documented(404, 409, 422),
 )
 async def delete_session(session_id: UUID, manager: Manager) -> Deleted:
@@ -195,11 +197,11 @@ async def delete_session(session_id: UUID, manager: Manager) -> Deleted:
 @router.get(
     "/{session_id}/messages",
     summary="Show the messages of a live session",
-    response_model=schemas.Transcript,
+    response_model=answers.Transcript,
     responses=documented(404, 422),
 )
 async def get_messages(
-    session_id: UUID, paging: Annotated[schemas.Paging, Query()], manager: Manager
+    session_id: UUID, paging: Annotated[requests.Paging, Query()], manager: Manager
 ) -> dict[str, Any]:
     """Oldest message first."""
     messages = await manager.get_messages(session_id, limit=paging.limit + 1, offset=paging.offset)
@@ -210,12 +212,12 @@ async def get_messages(
     "/{session_id}/messages",
     status_code=201,
     summary="Add a message to a live session",
-    response_model=schemas.Message,
+    response_model=answers.Message,
     response_description="The message as it was stored.",
     responses=documented(400, 404, 408, 413, 415, 422),
 )
 async def add_message(
-    session_id: UUID, new: schemas.MessageCreate, manager: Manager
+    session_id: UUID, new: requests.MessageCreate, manager: Manager
 ) -> EngineChatMessage:
     """Add a message, and its tokens and cost to the totals of the session."""
     return _found(await manager.add_message(session_id, NewMessage(**new.model_dump())), session_id)
@@ -224,7 +226,7 @@ async def add_message(
 @router.post(
     "/{session_id}/end",
     summary="End a live session",
-    response_model=schemas.EndResult,
+    response_model=answers.EndResult,
     responses=documented(404, 422),
 )
 async def end_session(session_id: UUID, manager: Manager) -> EngineChatSession:
@@ -235,7 +237,7 @@ async def end_session(session_id: UUID, manager: Manager) -> EngineChatSession:
 @router.post(
     "/{session_id}/archive",
     summary="Archive a session",
-    response_model=schemas.ArchiveResult,
+    response_model=answers.ArchiveResult,
     responses=documented(404, 409, 422),
 )
 async def archive_session(session_id: UUID, manager: Manager) -> Archived:
@@ -249,7 +251,7 @@ async def archive_session(session_id: UUID, manager: Manager) -> Archived:
 @router.post(
     "/{session_id}/restore",
     summary="Restore an archived session",
-    response_model=schemas.RestoreResult,
+    response_model=answers.RestoreResult,
     responses=documented(404, 409, 422),
 )
 async def restore_session(session_id: UUID, manager: Manager) -> Restored:
@@ -263,11 +265,11 @@ async def restore_session(session_id: UUID, manager: Manager) -> Restored:
 @router.put(
     "/{session_id}/hold",
     summary="Place a session on hold",
-    response_model=schemas.Hold,
+    response_model=answers.Hold,
     response_description="The hold.",
     responses=documented(400, 404, 408, 413, 415, 422),
 )
-async def place_hold(session_id: UUID, hold: schemas.HoldRequest, manager: Manager) -> Hold:
+async def place_hold(session_id: UUID, hold: requests.HoldRequest, manager: Manager) -> Hold:
     """Keep a session, live or archived, from being archived, pruned, purged or deleted.
 
     Safe to repeat: the reason is replaced, and when and by whom it was placed first stays.
@@ -278,7 +280,7 @@ async def place_hold(session_id: UUID, hold: schemas.HoldRequest, manager: Manag
 @router.delete(
     "/{session_id}/hold",
     summary="Release a hold",
-    response_model=schemas.ReleaseResult,
+    response_model=answers.ReleaseResult,
     responses=documented(404, 422),
 )
 async def release_hold(session_id: UUID, manager: Manager) -> dict[str, Any]:

@@ -1,0 +1,269 @@
+"""What callers get from the routes of the sessions.
+
+How it gives what JSON cannot say is in the description of the application
+(``app.DESCRIPTION``), where callers read it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aria_db.http.examples import (
+    ARCHIVED_AT,
+    LIST_PART,
+    MESSAGE,
+    PAGE,
+    SESSION,
+    SESSION_ID,
+    example,
+)
+from aria_db.session_manager import COUNTED
+
+# A number and not a string: numeric(10, 6) has ten digits, and every JSON reader's
+# numbers hold fifteen.
+StoredCost = float
+
+
+class Answer(BaseModel):
+    """What all answers have in common."""
+
+    model_config = ConfigDict(from_attributes=True, ser_json_inf_nan="strings")
+
+
+class Session(Answer):
+    """A session: every column."""
+
+    model_config = example(SESSION)
+
+    id: UUID
+    agent_id: str
+    session_type: str
+    title: str | None
+    system_prompt: str | None
+    model: str | None
+    temperature: float | None
+    max_tokens: int | None
+    context_window: int | None
+    status: str
+    message_count: int | None
+    total_tokens: int | None
+    total_cost: StoredCost | None
+    metadata: Any = Field(validation_alias="metadata_json")
+    created_at: datetime | None
+    updated_at: datetime | None
+    ended_at: datetime | None
+
+
+class ArchivedSession(Session):
+    """An archived session: every column, and when it was archived."""
+
+    model_config = example(SESSION | ARCHIVED_AT)
+
+    archived_at: datetime
+
+
+class Message(Answer):
+    """A message: every column."""
+
+    model_config = example(MESSAGE)
+
+    id: UUID
+    session_id: UUID
+    agent_id: str | None
+    role: str
+    content: str
+    thinking: str | None
+    tool_calls: Any
+    tool_results: Any
+    model: str | None
+    tokens_input: int | None
+    tokens_output: int | None
+    cost: StoredCost | None
+    latency_ms: int | None
+    metadata: Any = Field(validation_alias="metadata_json")
+    created_at: datetime | None
+
+
+class ArchivedMessage(Message):
+    """A message of an archived session: every column, and when it was archived."""
+
+    model_config = example(MESSAGE | ARCHIVED_AT)
+
+    archived_at: datetime
+
+
+class _Part(Answer):
+    limit: int = Field(description="How many this part may hold.")
+    offset: int = Field(description="How many stand before it.")
+    has_more: bool = Field(description="Whether more follow.")
+
+
+class _ListPart(_Part):
+    total: int = Field(
+        description=f"How many sessions the whole list has. Counted up to {COUNTED:,}."
+    )
+    total_is_estimate: bool = Field(
+        description="Whether there are more than that, and the total is an estimate."
+    )
+    next_cursor: str | None = Field(description="The `cursor` of what follows; null if none does.")
+
+
+class SessionList(_ListPart):
+    """A part of the list of live sessions."""
+
+    model_config = example({"sessions": [SESSION], **LIST_PART})
+
+    sessions: list[Session]
+
+
+class ArchivedSessionList(_ListPart):
+    """A part of the list of archived sessions."""
+
+    model_config = example({"sessions": [SESSION | ARCHIVED_AT], **LIST_PART})
+
+    sessions: list[ArchivedSession]
+
+
+class Transcript(_Part):
+    """A part of the messages of a live session, oldest first."""
+
+    model_config = example({"session_id": SESSION_ID, "messages": [MESSAGE], **PAGE})
+
+    session_id: UUID
+    messages: list[Message]
+
+
+class ArchivedTranscript(_Part):
+    """A part of the messages of an archived session, oldest first."""
+
+    model_config = example({"session_id": SESSION_ID, "messages": [MESSAGE | ARCHIVED_AT], **PAGE})
+
+    session_id: UUID
+    messages: list[ArchivedMessage]
+
+
+class ArchiveResult(Answer):
+    """The session is archived, since now or since before."""
+
+    model_config = example(
+        {"status": "archived", "session_id": SESSION_ID, **ARCHIVED_AT, "message_count": 2}
+    )
+
+    status: Literal["archived"] = "archived"
+    session_id: UUID = Field(validation_alias="id")
+    archived_at: datetime = Field(description="When it was archived, the first time.")
+    message_count: int = Field(description="Its messages in the archive.")
+
+
+class RestoreResult(Answer):
+    """The session is live, since now or since before."""
+
+    model_config = example(
+        {
+            "status": "restored",
+            "session_id": SESSION_ID,
+            "restored_at": "2026-03-03T07:15:00.000000Z",
+            "message_count": 2,
+            "due_from": "2026-04-02T07:15:00.000000Z",
+        }
+    )
+
+    status: Literal["restored"] = "restored"
+    session_id: UUID = Field(validation_alias="id")
+    restored_at: datetime | None = Field(description="When; null if it was live already.")
+    message_count: int = Field(description="Its live messages.")
+    due_from: datetime | None = Field(
+        description="When the prune may archive it again, by the policy of its type; null: never."
+    )
+
+
+class EndResult(Answer):
+    """The session is ended, since now or since before."""
+
+    model_config = example(
+        {"status": "ended", "session_id": SESSION_ID, "ended_at": "2026-03-01T10:00:00.000000Z"}
+    )
+
+    status: Literal["ended"] = "ended"
+    session_id: UUID = Field(validation_alias="id")
+    ended_at: datetime = Field(description="When it was ended, the first time.")
+
+
+class DeleteResult(Answer):
+    """The session and its messages are deleted for good."""
+
+    model_config = example({"status": "deleted", "session_id": SESSION_ID, "message_count": 2})
+
+    status: Literal["deleted"] = "deleted"
+    session_id: UUID = Field(validation_alias="id")
+    message_count: int = Field(description="The messages that were deleted with it.")
+
+
+class CleanupResult(Answer):
+    """What was archived, or would be."""
+
+    model_config = example(
+        {"pruned_count": 12, "archived_count": 0, "message_count": 340, "dry_run": True}
+    )
+
+    pruned_count: int = Field(description="Sessions that were archived; in a dry run, would be.")
+    archived_count: int = Field(description="The same; in a dry run 0.")
+    message_count: int = Field(description="The messages of these sessions.")
+    dry_run: bool
+
+
+class Hold(Answer):
+    """A hold: the session is not archived, pruned, purged or deleted."""
+
+    model_config = example(
+        {
+            "session_id": SESSION_ID,
+            "reason": "asked for by the legal department",
+            "placed_by": "aria_app",
+            "placed_at": "2026-03-02T18:00:00.123456Z",
+        }
+    )
+
+    session_id: UUID = Field(validation_alias="id")
+    reason: str = Field(validation_alias="hold_reason")
+    placed_by: str = Field(description="Who placed it first.")
+    placed_at: datetime = Field(description="When it was placed first.")
+
+
+class ReleaseResult(Answer):
+    """The session is no longer on hold."""
+
+    model_config = example({"status": "released", "session_id": SESSION_ID})
+
+    status: Literal["released"] = "released"
+    session_id: UUID
+
+
+class Counts(Answer):
+    """How many sessions and messages there are, counted in one moment."""
+
+    model_config = example(
+        {
+            "live_sessions": 3,
+            "soft_deleted_sessions": 1,
+            "archived_sessions": 2,
+            "live_messages": 41,
+            "archived_messages": 12,
+            "by_type": {"interactive": 2, "cron": 1},
+            "by_status": {"active": 2, "ended": 1, "archived": 1},
+        }
+    )
+
+    live_sessions: int = Field(description="Sessions of the main list.")
+    soft_deleted_sessions: int = Field(
+        description="Live sessions that the application soft-deleted (status `archived`)."
+    )
+    archived_sessions: int
+    live_messages: int = Field(description="Of all live sessions, the soft-deleted included.")
+    archived_messages: int
+    by_type: dict[str, int] = Field(description="Sessions of the main list, per session_type.")
+    by_status: dict[str, int] = Field(description="All live sessions, per status.")
