@@ -26,6 +26,9 @@ from aria_db.validation import StorableJson, storable_text
 
 STANDARD_INPUT = Path("-")
 
+SAMPLE = Path(__file__).parent / "data" / "sample_conversations.jsonl"
+"""The conversations that the package carries, for the demo and for trying it."""
+
 # Part of the ids of all imported sessions: never to be changed.
 _NAMESPACE = UUID("6f3d1c0a-52b7-4e0e-9a54-0d6c1f7b8e21")
 

@@ -28,7 +28,7 @@ from rich.table import Table
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from aria_db import embedded, functions
+from aria_db import conversations, embedded, functions
 from aria_db.conversations import session_id_of
 from aria_db.database import Database
 from aria_db.install import resources
@@ -281,7 +281,7 @@ def run(console: Console) -> bool:
         console.print(f"[bold]1. An embedded PostgreSQL[/bold] in {server.data_directory}")
         console.print("\n[bold]2. Upgrade and import the sample conversations[/bold]")
         aria_db(database, "upgrade")
-        aria_db(database, "import", str(resources.SAMPLE_CONVERSATIONS))
+        aria_db(database, "import", str(conversations.SAMPLE))
         with api(database) as address:
             demo = Demo(console, database, address)
             try:

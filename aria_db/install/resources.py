@@ -6,17 +6,16 @@ carries them inside it.
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def _directory(name: str) -> Path:
-    inside = PACKAGE / name
-    return inside if inside.is_dir() else PACKAGE.parent / name
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
 SQL = _directory("sql")
 MIGRATIONS = _directory("migrations")
-SAMPLE_CONVERSATIONS = PACKAGE / "data" / "sample_conversations.jsonl"
 
 SCRIPTS = frozenset({"adoption", "examples", "installation"})
 """Folders of ``sql/`` whose files are run as scripts, and install nothing."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from aria_db import conversations
 from aria_db.database import Database
-from aria_db.install import resources
 from tests.support import command_line, temporary_role
 from tests.support.command_line import Cli
 
@@ -21,7 +21,7 @@ def cli(database: Database) -> Cli:
 @pytest.fixture
 def sample_file() -> Path:
     """The conversations that the package carries."""
-    return resources.SAMPLE_CONVERSATIONS
+    return conversations.SAMPLE
 
 
 @pytest.fixture

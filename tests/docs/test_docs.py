@@ -21,9 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from aria_db import embedded
+from aria_db import conversations, embedded
 from aria_db.database import Database
-from aria_db.install import resources
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -120,7 +119,7 @@ def test_what_a_page_shows_can_be_run(
 ) -> None:
     aria_db = [sys.executable, "-m", "aria_db"]
     subprocess.run(
-        [*aria_db, "import", str(resources.SAMPLE_CONVERSATIONS)],
+        [*aria_db, "import", str(conversations.SAMPLE)],
         env=environment,
         check=True,
         capture_output=True,
