@@ -16,7 +16,6 @@ _EXTRAS = {
     "typer": "cli",
     "rich": "cli",
     "pydantic": "cli",
-    "pytimeparse2": "cli",
     "fastapi": "http",
     "uvicorn": "http",
 }

@@ -12,6 +12,22 @@ EXAMPLES = "for example 30d, 12h, '2 weeks', 10m, 50ms, or ISO 8601 as in P30D a
 _LONGEST_TIME = timedelta(days=365)
 _A_DAY = timedelta(days=1)
 
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]+),?\s*", re.IGNORECASE)
+_SECONDS_BY_UNIT = {
+    unit: seconds
+    for units, seconds in {
+        "ms msec msecs millisecond milliseconds": 0.001,
+        "s sec secs second seconds": 1,
+        "m min mins minute minutes": 60,
+        "h hr hrs hour hours": 3600,
+        "d day days": 86_400,
+        "w wk wks week weeks": 7 * 86_400,
+        "mo mon mos month months": 30 * 86_400,
+        "y yr yrs year years": 365 * 86_400,
+    }.items()
+    for unit in units.split()
+}
+
 
 def age(text: str) -> timedelta:
     """Return the age of a session from an argument."""
@@ -62,16 +78,16 @@ def _parsed(text: str) -> timedelta:
             reason = error.errors()[0]["msg"].partition(", ")[2]
             raise typer.BadParameter(f"{text!r}: {reason}; {EXAMPLES}") from None
 
-    from pytimeparse2 import parse  # type: ignore[import-untyped]
-
-    # What it would read, and not everybody would read alike: 30 and 0:30 of what unit, and
-    # 6M, six minutes to it and six months to others.
+    # Readers disagree about these: 30 and 0:30 of what unit, and 6M, which is six minutes to
+    # some and six months to others.
     if re.fullmatch(r"[-+\d.\s]*", text) or ":" in text:
         raise typer.BadParameter(f"{text!r} has no unit; {EXAMPLES}")
     if re.search(r"\d\s*M(?![A-Za-z])", text):
         raise typer.BadParameter(f"{text!r}: write m for minutes, mo for months; {EXAMPLES}")
-    # In seconds: what it gives as a timedelta depends on what else is installed.
-    seconds = parse(text)
-    if seconds is None:
+    is_negative, amounts = text.startswith("-"), text.lstrip("+-")
+    found = [(float(number), unit.lower()) for number, unit in _AMOUNT.findall(amounts)]
+    units = {unit for _, unit in found}
+    if _AMOUNT.sub("", amounts) or len(units) < len(found) or units - _SECONDS_BY_UNIT.keys():
         raise typer.BadParameter(f"{text!r} is no span of time; {EXAMPLES}")
-    return timedelta(seconds=seconds)
+    span = timedelta(seconds=sum(number * _SECONDS_BY_UNIT[unit] for number, unit in found))
+    return -span if is_negative else span

@@ -586,7 +586,7 @@ def test_check_exits_with_1_while_something_needs_attention(
     [
         *(("30d", 720), ("12h", 12), ("2 weeks", 336), ("1y", 8760), ("90 MIN", 1.5)),
         *(("1d 12h", 36), ("1mo", 720), ("P30D", 720), ("PT10M", 1 / 6), ("P1M", 720)),
-        *((" 1.5h ", 1.5), ("1000 years", 8_760_000)),
+        *((" 1.5h ", 1.5), ("1000 years", 8_760_000), ("1h30m", 1.5), ("1 day, 2 hours", 26)),
     ],
 )
 def test_an_age_is_read_as_people_write_it(text: str, hours: float) -> None:
@@ -596,7 +596,7 @@ def test_an_age_is_read_as_people_write_it(text: str, hours: float) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "30", "1.5", "4:13", "soon", "30 parsecs", "6M", "d", "1e3d", "5 days ago"),
+        *("", "30", "1.5", "4:13", "soon", "30 parsecs", "6M", "d", "1e3d", "5 days ago", "1d1d"),
         *("0d", "-3d", "-P3D", "P0D", "P", "P30", "p30x", "1001 years", "P999999999999D"),
         *("9" * 400 + "d", "99999999999y"),
     ],
