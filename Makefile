@@ -92,7 +92,7 @@ bench-check: $(VENV)/installed
 	$(BIN)/python -m bench --check $(NAMES)
 
 # The wheel in a fresh environment, outside the checkout, with a database of its own:
-# first without the extra that brings the command line, as a deploy may have it.
+# first without the other extras, as a deploy may have it.
 FRESH := $(CURDIR)/$(VENV)/wheel/fresh/bin
 wheel: $(VENV)/installed
 	rm -rf $(VENV)/wheel

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib.util import find_spec
 from io import TextIOWrapper
 from types import FrameType
 
 # The optional part of this package that a module which is not installed belongs to.
 _EXTRAS = {
-    "typer": "cli",
     "rich": "cli",
     "pydantic": "cli",
     "fastapi": "http",
+    "h11": "http",
+    "starlette": "http",
     "uvicorn": "http",
 }
 
@@ -36,12 +36,6 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _end)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, _end)
-
-        if find_spec("typer") is None:
-            from aria_db.cli import core
-
-            core.main()
-            return
 
         from aria_db.cli import (  # noqa: F401
             administration,
@@ -75,7 +69,8 @@ def _report(error: Exception) -> int:
         extra = _EXTRAS.get(error.name or "")
         if extra is None:
             raise error
-        return _print_error(f"{error.name} is not installed", f"pip install 'aria-db[{extra}]'")
+        _print_error(f"{error.name} is not installed", f"pip install 'aria-db[{extra}]'")
+        return 2
     if isinstance(error, ImportError) and "pq wrapper" in str(error):
         return _print_error(
             "psycopg finds no libpq", "Install libpq, or pip install 'psycopg[binary]'."
@@ -86,7 +81,7 @@ def _report(error: Exception) -> int:
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
 
-    from aria_db.embedded import EmbeddedUnavailable
+    from aria_db.embedded import EmbeddedNotInstalled, EmbeddedUnavailable
     from aria_db.errors import AriaError, InvalidConfiguration, from_dbapi
 
     if isinstance(error, DBAPIError):
@@ -95,6 +90,9 @@ def _report(error: Exception) -> int:
         case AriaError():
             _print_error(error.message, error.hint, error.detail)
             return 2 if isinstance(error, InvalidConfiguration) else 1
+        case EmbeddedNotInstalled():
+            _print_error(str(error))
+            return 2
         case CommandError() | EmbeddedUnavailable():
             return _print_error(str(error))
     raise error

@@ -1,4 +1,4 @@
-"""What the commands say about the revision of a database, with and without the extra ``cli``."""
+"""What the commands say about the revision of a database."""
 
 from __future__ import annotations
 

