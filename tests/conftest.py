@@ -26,7 +26,7 @@ from aria_db.database import Database
 from aria_db.install import migrate, resources
 from aria_db.session_manager import NativeSessionManager
 from tests.support import Connect, layouts, temporary_role
-from tests.support.server import switch_fsync_off
+from tests.support.server import make_fast
 
 pytest_plugins = ["tests.proofs.isolation.plugin"]
 
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SERVER] = server
     config.option.postgresql_host = str(server.socket_directory)
     config.option.postgresql_port = server.port
-    switch_fsync_off(server)
+    make_fast(server)
 
 
 def hear_what_is_ignored() -> None:

@@ -192,3 +192,38 @@ def test_no_tracked_file_names_a_machine_or_a_package_index() -> None:
     ]
 
     assert found == []
+
+
+def imported_tests(file: Path) -> Iterator[tuple[str, ...]]:
+    """Give the names, in parts, of the modules of ``tests`` and ``bench`` that a module imports."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                found = [name.name for name in names]
+            case ast.ImportFrom(level=0, module=str(module), names=names):
+                found = [f"{module}.{name.name}" for name in names]
+            case _:
+                continue
+        for name in found:
+            if (parts := tuple(name.split(".")))[0] in {"tests", "bench"}:
+                yield parts
+
+
+@pytest.mark.parametrize("folder", ["tests", "bench"])
+def test_what_several_folders_use_is_in_tests_support(folder: str) -> None:
+    """No folder of tests imports from another, nor do the benchmarks; support imports from none."""
+    misplaced = []
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        own = file.relative_to(ROOT).parent.parts
+        allowed = [("tests", "support")]
+        if own != ("tests",):
+            allowed.append(own)
+        if own[:2] == ("tests", "support"):
+            allowed = [own]
+        misplaced += [
+            f"{file.relative_to(ROOT)} imports {'.'.join(parts)}"
+            for parts in imported_tests(file)
+            if not any(parts[: len(place)] == place for place in allowed)
+        ]
+
+    assert misplaced == []

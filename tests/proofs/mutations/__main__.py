@@ -23,7 +23,7 @@ from aria_db import embedded
 from aria_db.install import resources
 from tests.proofs.mutations.mutation import Mutation, Unusable
 from tests.proofs.mutations.mutations import MUTATIONS
-from tests.support.server import switch_fsync_off
+from tests.support.server import make_fast
 
 # Of a fault that is no SQL any more, and so would be seen by every test.
 _NO_SQL = re.compile(r"(psycopg\.)?errors\.(Syntax|Undefined|Ambiguous|Datatype|Invalid\w*Def)")
@@ -96,7 +96,7 @@ def tests_with_a_server() -> Iterator[tuple[Tests, Path]]:
     directory.chmod(0o755)  # the server may run under another account
     try:
         with embedded.start(directory / "data") as server:
-            switch_fsync_off(server)
+            make_fast(server)
             yield Tests(server, directory), directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
