@@ -3,10 +3,6 @@
 -- A: the application's chat_sessions and chat_messages, in a schema of its own.
 -- B: tables under the names of aria-db, in the target schema.
 -- null: neither; schemas has those in which there are chat tables.
---
--- The functions of the adoption are temporary: they belong to the program that adopts,
--- not to the database. They only look at the catalogue. The search path must be the
--- target schema and pg_temp.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_layout(wanted_source text, target text)
 RETURNS TABLE (layout text, source text, schemas text[])
 LANGUAGE sql
@@ -50,9 +46,8 @@ AS $function$
     adopted_schema AS (
         SELECT tables.schema_name
         FROM pg_catalog.pg_class AS laid
-        INNER JOIN pg_catalog.pg_rewrite AS view_rule ON laid.oid = view_rule.ev_class
-        INNER JOIN pg_catalog.pg_depend AS shown ON view_rule.oid = shown.objid
-        INNER JOIN tables ON shown.refobjid = tables.oid AND tables.relname = 'chat_sessions'
+        INNER JOIN pg_temp.adoption_views() AS reading ON laid.oid = reading.reader
+        INNER JOIN tables ON reading.relation = tables.oid AND tables.relname = 'chat_sessions'
         WHERE
             laid.relname = 'engine_chat_sessions'
             AND laid.relnamespace = to_regnamespace(quote_ident(target))

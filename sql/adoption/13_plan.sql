@@ -5,7 +5,7 @@
 --   untouched        what stays as it is
 --   advice           what would help and is not needed, with a statement
 --   problem          why the database cannot be adopted as it is, and the remedy
---   lock, step       what 6_adopt.sql executes, in this order
+--   lock, step       what 14_adopt.sql executes, in this order
 CREATE OR REPLACE FUNCTION pg_temp.adoption_plan(wanted_source text, target text)
 RETURNS TABLE (kind text, object text, description text, remedy text, statement text)
 LANGUAGE plpgsql
@@ -65,6 +65,16 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT * FROM pg_temp.adoption_steps(v_found.layout, v_found.source, target);
+    SELECT 'problem', found.object, found.problem, found.remedy, NULL
+    FROM pg_temp.adoption_obstacles(v_found.layout, v_found.source, target) AS found;
+    RETURN QUERY
+    SELECT 'lock', lock.object, lock.description, NULL, lock.statement
+    FROM pg_temp.adoption_locks(v_found.layout, v_found.source, target) AS lock;
+    RETURN QUERY
+    SELECT 'step', step.object, step.description, NULL, step.statement
+    FROM pg_temp.adoption_steps(v_found.layout, v_found.source, target) AS step;
+    RETURN QUERY
+    SELECT 'advice', advice.object, advice.description, NULL, advice.statement
+    FROM pg_temp.adoption_advice(v_found.layout, v_found.source, target) AS advice;
 END;
 $function$;
