@@ -27,6 +27,7 @@ OPERATIONS = [
     CreateSqlObject("estimate_sessions", 1),
     # what other functions call
     CreateSqlObject("_actor", 1),
+    CreateSqlObject("_table_beneath", 1),
     CreateSqlObject("archive_column_drift", 1),
     CreateSqlObject("_lock_and_check_tables", 1),
     CreateSqlObject("_insertable_columns", 1),

@@ -20,16 +20,9 @@ AS $function$
             WHERE
                 table_column.attname = chat_column.attname
                 AND table_column.attrelid IN (
-                    SELECT chat_table::oid
-                    UNION ALL
-                    SELECT shown.refobjid
-                    FROM pg_catalog.pg_rewrite AS view_rule
-                    INNER JOIN pg_catalog.pg_depend AS shown
-                        ON
-                            view_rule.oid = shown.objid
-                            AND shown.classid = 'pg_rewrite'::regclass
-                            AND shown.refclassid = 'pg_class'::regclass
-                    WHERE view_rule.ev_class = chat_table
+                    SELECT beneath.table_id
+                    FROM _table_beneath AS beneath
+                    WHERE beneath.relation = chat_table
                 )
                 AND (
                     table_column.attgenerated <> ''

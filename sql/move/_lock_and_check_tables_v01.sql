@@ -25,49 +25,48 @@ BEGIN
     -- and would compare columns that are not those of now. has_column_privilege does look
     -- at now, and gives null for a column that is not there. Of a view, the table beneath
     -- it is looked at as well.
-    IF
-        current_setting('transaction_isolation') <> 'read committed'
-        AND EXISTS (
-            WITH
-            chat_relations (id) AS (
-                VALUES
-                ('engine_chat_sessions'::regclass::oid),
-                ('engine_chat_messages'::regclass),
-                ('engine_chat_session_archive'::regclass),
-                ('engine_chat_message_archive'::regclass)
-            )
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        IF
+            EXISTS (
+                WITH
+                chat_relations (id) AS (
+                    VALUES
+                    ('engine_chat_sessions'::regclass::oid),
+                    ('engine_chat_messages'::regclass),
+                    ('engine_chat_session_archive'::regclass),
+                    ('engine_chat_message_archive'::regclass)
+                )
 
-            SELECT 1
-            FROM pg_catalog.pg_attribute AS chat_column
-            WHERE
-                chat_column.attrelid IN (
-                    SELECT chat_relations.id
-                    FROM chat_relations
-                    UNION ALL
-                    SELECT shown.refobjid
-                    FROM chat_relations
-                    INNER JOIN pg_catalog.pg_rewrite AS view_rule ON chat_relations.id = view_rule.ev_class
-                    INNER JOIN pg_catalog.pg_depend AS shown
-                        ON
-                            view_rule.oid = shown.objid
-                            AND shown.classid = 'pg_rewrite'::regclass
-                            AND shown.refclassid = 'pg_class'::regclass
-                )
-                AND chat_column.attnum > 0
-            GROUP BY chat_column.attrelid
-            HAVING
-                bool_or(
-                    NOT chat_column.attisdropped
-                    AND has_column_privilege(chat_column.attrelid, chat_column.attnum, 'SELECT') IS NULL
-                )
-                OR has_column_privilege(
-                    chat_column.attrelid, (max(chat_column.attnum) + 1)::smallint, 'SELECT'
-                ) IS NOT NULL
-        )
-    THEN
-        RAISE EXCEPTION 'the columns of the chat tables have changed since this transaction began'
-            USING ERRCODE = 'serialization_failure',
-            HINT = 'Nothing was moved. Try again in a new transaction.';
+                SELECT 1
+                FROM pg_catalog.pg_attribute AS chat_column
+                WHERE
+                    -- an array: of a join, the plan of an EXISTS would read every column there is
+                    chat_column.attrelid = ANY(
+                        ARRAY(
+                            SELECT chat_relations.id
+                            FROM chat_relations
+                            UNION ALL
+                            SELECT beneath.table_id
+                            FROM chat_relations
+                            INNER JOIN _table_beneath AS beneath ON chat_relations.id = beneath.relation
+                        )
+                    )
+                    AND chat_column.attnum > 0
+                GROUP BY chat_column.attrelid
+                HAVING
+                    bool_or(
+                        NOT chat_column.attisdropped
+                        AND has_column_privilege(chat_column.attrelid, chat_column.attnum, 'SELECT') IS NULL
+                    )
+                    OR has_column_privilege(
+                        chat_column.attrelid, (max(chat_column.attnum) + 1)::smallint, 'SELECT'
+                    ) IS NOT NULL
+            )
+        THEN
+            RAISE EXCEPTION 'the columns of the chat tables have changed since this transaction began'
+                USING ERRCODE = 'serialization_failure',
+                HINT = 'Nothing was moved. Try again in a new transaction.';
+        END IF;
     END IF;
 
     IF

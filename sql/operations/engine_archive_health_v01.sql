@@ -138,24 +138,17 @@ archived AS (
 
 -- of the tables, which adopted layouts have behind views
 sizes AS (
-    SELECT DISTINCT
+    SELECT
         'size' AS figure,
-        coalesce(shown.refobjid, chat.oid)::regclass::text AS subject,
-        pg_total_relation_size(coalesce(shown.refobjid, chat.oid))::numeric AS value,
+        beneath.table_id::regclass::text AS subject,
+        pg_total_relation_size(beneath.table_id)::numeric AS value,
         'bytes' AS unit,
         TRUE AS is_ok,
-        pg_size_pretty(pg_total_relation_size(coalesce(shown.refobjid, chat.oid))) AS reading,
+        pg_size_pretty(pg_total_relation_size(beneath.table_id)) AS reading,
         NULL AS remedy
-    FROM pg_catalog.pg_class AS chat
-    LEFT JOIN pg_catalog.pg_rewrite AS view_rule ON chat.oid = view_rule.ev_class
-    LEFT JOIN pg_catalog.pg_depend AS shown
-        ON
-            view_rule.oid = shown.objid
-            AND shown.classid = 'pg_rewrite'::regclass
-            AND shown.refclassid = 'pg_class'::regclass
-            AND chat.oid <> shown.refobjid
+    FROM _table_beneath AS beneath
     WHERE
-        chat.oid IN (
+        beneath.relation IN (
             'engine_chat_sessions'::regclass,
             'engine_chat_messages'::regclass,
             'engine_chat_session_archive'::regclass,

@@ -111,7 +111,8 @@ def test_every_table_and_view_is_there_with_the_columns_that_it_has(
         relations.setdefault(relation, []).append((column, spaced(kind)))
     del relations["aria_db_version"]  # Alembic's
 
-    undocumented = {name for name in relations if f"`{name}`" not in PAGE} - SECTIONS.keys()
+    public = {name for name in relations if not name.startswith("_")}
+    undocumented = {name for name in public if f"`{name}`" not in PAGE} - SECTIONS.keys()
     assert undocumented == set()
     described = relations.keys() & SECTIONS.keys()
     assert len(described) >= 7

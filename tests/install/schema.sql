@@ -201,16 +201,9 @@ CREATE FUNCTION public._insertable_columns(chat_table regclass, is_new boolean D
             WHERE
                 table_column.attname = chat_column.attname
                 AND table_column.attrelid IN (
-                    SELECT chat_table::oid
-                    UNION ALL
-                    SELECT shown.refobjid
-                    FROM pg_catalog.pg_rewrite AS view_rule
-                    INNER JOIN pg_catalog.pg_depend AS shown
-                        ON
-                            view_rule.oid = shown.objid
-                            AND shown.classid = 'pg_rewrite'::regclass
-                            AND shown.refclassid = 'pg_class'::regclass
-                    WHERE view_rule.ev_class = chat_table
+                    SELECT beneath.table_id
+                    FROM _table_beneath AS beneath
+                    WHERE beneath.relation = chat_table
                 )
                 AND (
                     table_column.attgenerated <> ''
@@ -246,49 +239,48 @@ BEGIN
     -- and would compare columns that are not those of now. has_column_privilege does look
     -- at now, and gives null for a column that is not there. Of a view, the table beneath
     -- it is looked at as well.
-    IF
-        current_setting('transaction_isolation') <> 'read committed'
-        AND EXISTS (
-            WITH
-            chat_relations (id) AS (
-                VALUES
-                ('engine_chat_sessions'::regclass::oid),
-                ('engine_chat_messages'::regclass),
-                ('engine_chat_session_archive'::regclass),
-                ('engine_chat_message_archive'::regclass)
-            )
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        IF
+            EXISTS (
+                WITH
+                chat_relations (id) AS (
+                    VALUES
+                    ('engine_chat_sessions'::regclass::oid),
+                    ('engine_chat_messages'::regclass),
+                    ('engine_chat_session_archive'::regclass),
+                    ('engine_chat_message_archive'::regclass)
+                )
 
-            SELECT 1
-            FROM pg_catalog.pg_attribute AS chat_column
-            WHERE
-                chat_column.attrelid IN (
-                    SELECT chat_relations.id
-                    FROM chat_relations
-                    UNION ALL
-                    SELECT shown.refobjid
-                    FROM chat_relations
-                    INNER JOIN pg_catalog.pg_rewrite AS view_rule ON chat_relations.id = view_rule.ev_class
-                    INNER JOIN pg_catalog.pg_depend AS shown
-                        ON
-                            view_rule.oid = shown.objid
-                            AND shown.classid = 'pg_rewrite'::regclass
-                            AND shown.refclassid = 'pg_class'::regclass
-                )
-                AND chat_column.attnum > 0
-            GROUP BY chat_column.attrelid
-            HAVING
-                bool_or(
-                    NOT chat_column.attisdropped
-                    AND has_column_privilege(chat_column.attrelid, chat_column.attnum, 'SELECT') IS NULL
-                )
-                OR has_column_privilege(
-                    chat_column.attrelid, (max(chat_column.attnum) + 1)::smallint, 'SELECT'
-                ) IS NOT NULL
-        )
-    THEN
-        RAISE EXCEPTION 'the columns of the chat tables have changed since this transaction began'
-            USING ERRCODE = 'serialization_failure',
-            HINT = 'Nothing was moved. Try again in a new transaction.';
+                SELECT 1
+                FROM pg_catalog.pg_attribute AS chat_column
+                WHERE
+                    -- an array: of a join, the plan of an EXISTS would read every column there is
+                    chat_column.attrelid = ANY(
+                        ARRAY(
+                            SELECT chat_relations.id
+                            FROM chat_relations
+                            UNION ALL
+                            SELECT beneath.table_id
+                            FROM chat_relations
+                            INNER JOIN _table_beneath AS beneath ON chat_relations.id = beneath.relation
+                        )
+                    )
+                    AND chat_column.attnum > 0
+                GROUP BY chat_column.attrelid
+                HAVING
+                    bool_or(
+                        NOT chat_column.attisdropped
+                        AND has_column_privilege(chat_column.attrelid, chat_column.attnum, 'SELECT') IS NULL
+                    )
+                    OR has_column_privilege(
+                        chat_column.attrelid, (max(chat_column.attnum) + 1)::smallint, 'SELECT'
+                    ) IS NOT NULL
+            )
+        THEN
+            RAISE EXCEPTION 'the columns of the chat tables have changed since this transaction began'
+                USING ERRCODE = 'serialization_failure',
+                HINT = 'Nothing was moved. Try again in a new transaction.';
+        END IF;
     END IF;
 
     IF
@@ -2523,6 +2515,25 @@ $$;
 COMMENT ON FUNCTION public.verify_archive(since timestamp with time zone) IS 'What contradicts that every session and message is in exactly one place: a row per finding, none when all is well. Read-only; since: only sessions archived since then.';
 
 --
+-- Name: _table_beneath; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public._table_beneath AS
+ SELECT named.oid AS relation,
+    COALESCE(shown.table_id, named.oid) AS table_id
+   FROM (pg_class named
+     LEFT JOIN LATERAL ( SELECT DISTINCT dependency.refobjid AS table_id
+           FROM (pg_rewrite view_rule
+             JOIN pg_depend dependency ON (((view_rule.oid = dependency.objid) AND (dependency.classid = ('pg_rewrite'::regclass)::oid) AND (dependency.refclassid = ('pg_class'::regclass)::oid) AND (view_rule.ev_class <> dependency.refobjid))))
+          WHERE ((view_rule.ev_class = named.oid) AND (view_rule.ev_type = '1'::"char"))) shown ON (true));
+
+--
+-- Name: VIEW _table_beneath; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public._table_beneath IS 'Internal: the table in which a relation has its rows; of a simple view, the one that it shows.';
+
+--
 -- Name: aria_db_version; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -2933,17 +2944,15 @@ CREATE VIEW public.engine_archive_health AS
             NULL::text AS remedy
            FROM public.engine_chat_session_archive archived_session
         ), sizes AS (
-         SELECT DISTINCT 'size'::text AS figure,
-            ((COALESCE(shown.refobjid, chat.oid))::regclass)::text AS subject,
-            (pg_total_relation_size((COALESCE(shown.refobjid, chat.oid))::regclass))::numeric AS value,
+         SELECT 'size'::text AS figure,
+            ((beneath.table_id)::regclass)::text AS subject,
+            (pg_total_relation_size((beneath.table_id)::regclass))::numeric AS value,
             'bytes'::text AS unit,
             true AS is_ok,
-            pg_size_pretty(pg_total_relation_size((COALESCE(shown.refobjid, chat.oid))::regclass)) AS reading,
+            pg_size_pretty(pg_total_relation_size((beneath.table_id)::regclass)) AS reading,
             NULL::text AS remedy
-           FROM ((pg_class chat
-             LEFT JOIN pg_rewrite view_rule ON ((chat.oid = view_rule.ev_class)))
-             LEFT JOIN pg_depend shown ON (((view_rule.oid = shown.objid) AND (shown.classid = ('pg_rewrite'::regclass)::oid) AND (shown.refclassid = ('pg_class'::regclass)::oid) AND (chat.oid <> shown.refobjid))))
-          WHERE (chat.oid = ANY (ARRAY[('public.engine_chat_sessions'::regclass)::oid, ('public.engine_chat_messages'::regclass)::oid, ('public.engine_chat_session_archive'::regclass)::oid, ('public.engine_chat_message_archive'::regclass)::oid]))
+           FROM public._table_beneath beneath
+          WHERE (beneath.relation = ANY (ARRAY[('public.engine_chat_sessions'::regclass)::oid, ('public.engine_chat_messages'::regclass)::oid, ('public.engine_chat_session_archive'::regclass)::oid, ('public.engine_chat_message_archive'::regclass)::oid]))
         )
  SELECT backlog.figure,
     backlog.subject,

@@ -409,6 +409,22 @@ def _tables() -> Mutations:
         test="sql/move/test_adopted_layout.py::"
         "test_a_column_that_only_the_table_beneath_a_view_has_is_refused[live-views]",
     )
+    beneath = "sql/move/test_table_beneath.py::{}".format
+    yield fault(
+        "_table_beneath",
+        "a view passes for a table",
+        ("coalesce(shown.table_id, named.oid)", "named.oid"),
+        test=beneath(
+            "test_the_rows_of_a_view_are_in_the_table_that_it_shows_and_those_of_a_table_in_itself"
+            "[views]"
+        ),
+    )
+    yield fault(
+        "_table_beneath",
+        "a table with a rule passes for a view",
+        ("        AND view_rule.ev_type = '1'\n", ""),
+        test=beneath("test_a_rule_that_writes_elsewhere_puts_no_other_table_beneath[tables]"),
+    )
     yield fault(
         name,
         "the tables are not locked against ALTER TABLE",

@@ -48,6 +48,7 @@ MATRIX = {
     "engine_archive_health": (READ, NO, READ),
     "engine_archive_candidate": (NO, NO, READ),
     "engine_session_conflict": (NO, NO, READ),
+    "_table_beneath": (NO, NO, NO),
     # functions and procedures, as PostgreSQL names them
     "archive_session(uuid,text)": (NO, CALL, CALL),
     "archive_sessions(uuid[],bigint,text)": (NO, CALL, CALL),
@@ -136,6 +137,7 @@ ACTIONS = {
     "DELETE FROM engine_archive_event": set(),
     "DELETE FROM engine_archive_left": set(),
     "DELETE FROM engine_conflict_resolution": set(),
+    "SELECT * FROM _table_beneath": set(),
     "UPDATE aria_db_version SET version_num = '0001'": set(),
     "SELECT _lock_and_check_tables()": set(),
     "SELECT _record_archive_batch(1, 1, 1)": set(),

@@ -150,6 +150,7 @@ _TABLES_OF_THE_SAME_NAMES = """
         message_count bigint, detail jsonb);
     CREATE {temporary} TABLE {prefix}engine_archive_left (session_id uuid);
     CREATE {temporary} TABLE {prefix}engine_session_hold (session_id uuid, reason text);
+    CREATE {temporary} TABLE {prefix}_table_beneath (relation text, table_id text);
     CREATE {temporary} TABLE {prefix}engine_chat_sessions (id uuid, status text);
     CREATE {temporary} TABLE {prefix}engine_chat_messages (id uuid, session_id uuid, role text);
     CREATE {temporary} TABLE {prefix}engine_chat_session_archive (

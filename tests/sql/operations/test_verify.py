@@ -119,13 +119,8 @@ def ids(connection: psycopg.Connection) -> dict[str, UUID]:
     for table in ("session", "message"):
         name = connection.execute(
             """
-            SELECT coalesce(shown.refobjid, named)::regclass::text
-            FROM to_regclass(%s) AS named
-            LEFT JOIN pg_rewrite AS view_rule ON view_rule.ev_class = named
-            LEFT JOIN pg_depend AS shown
-                ON shown.objid = view_rule.oid AND shown.refclassid = 'pg_class'::regclass
-                AND shown.refobjid <> named
-            LIMIT 1
+            SELECT table_id::regclass::text FROM _table_beneath
+            WHERE relation = to_regclass(%s)
             """,
             [f"engine_chat_{table}_archive"],
         ).fetchone()
