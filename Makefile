@@ -1,4 +1,4 @@
-# make demo    sets everything up and shows the whole of it on an embedded PostgreSQL
+# make demo    installs what it needs and shows the whole of it on an embedded PostgreSQL
 # make test    sets everything up and runs the tests
 # make test-matrix
 #              runs them on PostgreSQL 15 to 18, or on some: make test-matrix VERSIONS="15 18"
@@ -27,6 +27,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_OPTIONS := --constraint constraints.txt --disable-pip-version-check
 # More than cores: tests wait for processes, locks and disks.
 WORKERS ?= 4
 
@@ -34,7 +35,7 @@ WORKERS ?= 4
 	sql-next sql-diff schema \
 	bench bench-quick bench-check wheel clean
 
-demo: $(VENV)/installed
+demo: $(VENV)/demo
 	$(BIN)/aria-db demo
 
 test: $(VENV)/installed
@@ -104,13 +105,18 @@ wheel: $(VENV)/installed
 		&& cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(FRESH)/aria-db upgrade \
 		&& cd $(CURDIR) || exit 1; \
 	done
-	cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(FRESH)/aria-db demo
+	cd / && $(FRESH)/aria-db demo
 
-# Made again when what is installed changes.
-$(VENV)/installed: pyproject.toml constraints.txt
+# Made again when what is installed changes. The demo does not need the tools of development.
+$(VENV)/demo: pyproject.toml constraints.txt
+	@echo "Installing aria-db into $(VENV), which takes half a minute"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	touch $@
+	$(BIN)/pip install $(PIP_OPTIONS) --editable ".[all]"
+	@touch $@
+
+$(VENV)/installed: $(VENV)/demo
+	$(BIN)/pip install $(PIP_OPTIONS) --editable ".[dev]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

