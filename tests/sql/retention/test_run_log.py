@@ -382,8 +382,9 @@ def test_a_kind_of_run_that_there_is_not_is_refused_with_a_hint(
 def test_the_log_takes_no_reason_that_it_does_not_know(connection: psycopg.Connection) -> None:
     run_id = begin_run(connection, "prune")
 
-    with pytest.raises(psycopg.errors.CheckViolation):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="felt like it") as refused:
         finish_run(connection, run_id, "felt like it")
+    assert refused.value.diag.message_hint
 
     assert [run.state for run in runs(connection)] == ["running"]
 
