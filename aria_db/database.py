@@ -96,22 +96,24 @@ def literal(text: str) -> str:
     return "'{}'".format(text.replace("'", "''"))
 
 
-def parse_url(text: str) -> sa.URL:
+def parse_url(text: str, name: str = "the database URL") -> sa.URL:
     """Return a URL for the driver psycopg from what people write.
 
     :param text: ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
+    :param name: what an error calls it.
     :raises InvalidConfiguration: it is no URL, or names another database or driver.
     """
     try:
+        text.encode()
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise InvalidConfiguration(
-            "the database URL cannot be read",
+            f"{name} cannot be read",
             hint="Write it as postgresql://user:password@host:5432/database.",
         ) from error
     if url.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
         raise InvalidConfiguration(
-            f"the database URL begins with {url.drivername}://",
+            f"{name} begins with {url.drivername}://",
             hint="aria-db works with PostgreSQL through psycopg 3: postgresql://…",
         )
     return url.set(drivername="postgresql+psycopg")
@@ -123,15 +125,23 @@ def configured_url() -> sa.URL | None:
     :raises InvalidConfiguration: ``DATABASE_URL`` cannot be read.
     """
     if text := os.environ.get("DATABASE_URL"):
-        return parse_url(text)
+        return parse_url(text, "DATABASE_URL")
     if any(os.environ.get(variable) for variable in LIBPQ_PLACES):
         return sa.URL.create("postgresql+psycopg")
     return None
 
 
 def configured_schema() -> str | None:
-    """Return ``ARIA_DB_SCHEMA``, or None if it is not set."""
-    return os.environ.get("ARIA_DB_SCHEMA") or None
+    """Return ``ARIA_DB_SCHEMA``, or None if it is not set.
+
+    :raises InvalidConfiguration: it is not valid UTF-8.
+    """
+    name = os.environ.get("ARIA_DB_SCHEMA") or None
+    try:
+        (name or "").encode()
+    except UnicodeEncodeError as error:
+        raise InvalidConfiguration("ARIA_DB_SCHEMA is not valid UTF-8") from error
+    return name
 
 
 @contextmanager

@@ -223,3 +223,13 @@ def test_the_url_for_libpq_keeps_what_url_syntax_is_made_of() -> None:
         **{"user": "us er+@/", "password": "p+ ?&=%:/#", "host": "host", "port": "6543"},
         **{"dbname": "data base+?", "application_name": "b c+d"},
     }
+
+
+def test_an_error_in_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("nonsense", "mysql://somewhere", "postgresql://\udcff/aria"):
+        monkeypatch.setenv("DATABASE_URL", url)
+        with pytest.raises(InvalidConfiguration, match=r"^DATABASE_URL "):
+            configured_url()
+    monkeypatch.setenv("ARIA_DB_SCHEMA", "\udcff")
+    with pytest.raises(InvalidConfiguration, match=r"^ARIA_DB_SCHEMA "):
+        configured_schema()

@@ -16,6 +16,7 @@ _EXTRAS = {
     "pydantic": "cli",
     "fastapi": "http",
     "h11": "http",
+    "pydantic_settings": "http",
     "starlette": "http",
     "uvicorn": "http",
 }

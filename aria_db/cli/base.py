@@ -62,21 +62,19 @@ SessionIds = Annotated[
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        envvar="DATABASE_URL",
         metavar="URL",
         callback=utf8,
-        help="The database, as postgresql://user:password@host:port/name. By default the one "
-        "that PGHOST, PGDATABASE and the like name, or else an embedded PostgreSQL, whose "
-        "data ARIA_DB_DATA places.",
+        help="The database, as postgresql://user:password@host:port/name. By default "
+        "DATABASE_URL, or what PGHOST, PGDATABASE and the like name, or else an embedded "
+        "PostgreSQL, whose data ARIA_DB_DATA places.",
     ),
 ]
 Schema = Annotated[
     str | None,
     typer.Option(
-        envvar="ARIA_DB_SCHEMA",
         metavar="NAME",
         callback=utf8,
-        help="The schema of the tables and functions. By default public.",
+        help="The schema of the tables and functions. By default ARIA_DB_SCHEMA, or public.",
     ),
 ]
 Json = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aria_db.cli.base import DatabaseUrl, Schema, app, examples, opened, utf8
-from aria_db.http.limits import Limits
+from aria_db.http.limits import WAIT_SECONDS, Limits
 
 
 @app.command(
@@ -23,44 +23,45 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at.")] = 8000,
     max_body: Annotated[
-        int,
+        int | None,
         typer.Option(
-            envvar="ARIA_DB_MAX_BODY", metavar="BYTES", help="The largest body of a request."
+            metavar="BYTES",
+            help="The largest body of a request. Or ARIA_DB_MAX_BODY.",
+            show_default=str(Limits.max_body),
         ),
-    ] = Limits.max_body,
+    ] = None,
     body_timeout: Annotated[
-        float,
+        float | None,
         typer.Option(
-            envvar="ARIA_DB_BODY_TIMEOUT",
             metavar="SECONDS",
-            help="How long a body may take to arrive.",
+            help="How long a body may take to arrive. Or ARIA_DB_BODY_TIMEOUT.",
+            show_default=str(Limits.body_timeout),
         ),
-    ] = Limits.body_timeout,
+    ] = None,
     connections: Annotated[
-        int,
+        int | None,
         typer.Option(
-            envvar="ARIA_DB_CONNECTIONS",
             metavar="NUMBER",
-            help="How many connections to the database there are at most.",
+            help="How many connections to the database there are at most. Or ARIA_DB_CONNECTIONS.",
+            show_default=str(Limits.connections),
         ),
-    ] = Limits.connections,
+    ] = None,
     connection_timeout: Annotated[
-        float,
+        float | None,
         typer.Option(
-            envvar="ARIA_DB_CONNECTION_TIMEOUT",
             metavar="SECONDS",
-            help="How long a request waits for one of them.",
+            help="How long a request waits for one of them. Or ARIA_DB_CONNECTION_TIMEOUT.",
+            show_default=str(Limits.connection_timeout),
         ),
-    ] = Limits.connection_timeout,
+    ] = None,
     wait: Annotated[
-        float,
+        float | None,
         typer.Option(
-            envvar="ARIA_DB_WAIT",
-            min=0,
             metavar="SECONDS",
-            help="How long a database that does not answer has to come up.",
+            help="How long a database that does not answer has to come up. Or ARIA_DB_WAIT.",
+            show_default=str(WAIT_SECONDS),
         ),
-    ] = 60.0,
+    ] = None,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
 ) -> None:
@@ -69,13 +70,17 @@ def serve(
     With ARIA_DB_TOKEN set, every call needs it as a bearer token. Without, it listens
     at loopback addresses only.
     """
-    from aria_db.http import server
-    from aria_db.http.auth import configured_token
+    from aria_db.http import server, settings
 
-    token = configured_token()
-    limits = Limits(max_body, body_timeout, connections, connection_timeout)
+    found = settings.read(
+        max_body=max_body,
+        body_timeout=body_timeout,
+        connections=connections,
+        connection_timeout=connection_timeout,
+        wait=wait,
+    )
     with opened(database_url, schema) as database:
-        server.serve(database, host, port, token, limits=limits, wait=wait)
+        server.serve(database, host, port, found.token, limits=found.limits(), wait=found.wait)
 
 
 @app.command(epilog=examples("aria-db demo", "ARIA_DB_DATA=./demo-data aria-db demo"))

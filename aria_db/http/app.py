@@ -19,10 +19,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from aria_db import __version__
 from aria_db.database import Database, configured_schema, configured_url
 from aria_db.errors import InvalidConfiguration
-from aria_db.http import health, problems, router
-from aria_db.http.auth import check_token, configured_token
+from aria_db.http import health, problems, router, settings
 from aria_db.http.limits import DEFAULT, Limits
-from aria_db.http.middleware import AllowedMethods, BearerToken, BodyLimits, WithoutTrailingSlash
+from aria_db.http.middleware import (
+    AllowedMethods,
+    BearerToken,
+    BodyLimits,
+    WithoutTrailingSlash,
+    check_token,
+)
 from aria_db.session_manager import NativeSessionManager
 from aria_db.validation import readable_json
 
@@ -123,8 +128,8 @@ def from_environment() -> FastAPI:
     """Return the application for what the environment names.
 
     For ``uvicorn --factory aria_db.http.app:from_environment``: the database is
-    ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA``, the
-    token ``ARIA_DB_TOKEN``, and the limits are those of :meth:`Limits.from_environment`.
+    ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA``, and the
+    token and the limits are those of :func:`aria_db.http.settings.read`.
 
     :raises InvalidConfiguration: no database is named, its URL cannot be read, the token is
         empty, a header cannot carry it, only its old name ``ARIA_API_TOKEN`` is set, or a
@@ -136,11 +141,8 @@ def from_environment() -> FastAPI:
             "no database is configured",
             hint="Set DATABASE_URL, or use `aria-db serve`, which can run an embedded one.",
         )
-    return create_app(
-        Database(url, configured_schema()),
-        token=configured_token(),
-        limits=Limits.from_environment(),
-    )
+    found = settings.read()
+    return create_app(Database(url, configured_schema()), token=found.token, limits=found.limits())
 
 
 def with_connect_timeout(database: Database) -> Database:

@@ -5,9 +5,10 @@ The command line needs the defaults for its help: nothing slow is imported here.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
-from typing import Self
+
+WAIT_SECONDS = 60.0
+"""How long ``aria-db serve`` waits for a database that is coming up."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +34,6 @@ class Limits:
                 from aria_db.errors import InvalidConfiguration
 
                 raise InvalidConfiguration(f"{field.name} must be a number greater than 0")
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Return what the environment sets, for example ``ARIA_DB_MAX_BODY``.
-
-        :raises InvalidConfiguration: a variable is no number, or not greater than 0.
-        """
-        from aria_db.errors import InvalidConfiguration
-
-        given = {}
-        for field in fields(cls):
-            variable = f"ARIA_DB_{field.name.upper()}"
-            if text := os.environ.get(variable):
-                try:
-                    given[field.name] = type(getattr(cls, field.name))(text)
-                except ValueError:
-                    raise InvalidConfiguration(f"{variable} is no number: {text!r}") from None
-        return cls(**given)
 
 
 DEFAULT = Limits()

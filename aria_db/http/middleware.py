@@ -12,11 +12,26 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aria_db.errors import InvalidConfiguration
 from aria_db.http import problems
 from aria_db.http.limits import Limits
 
 # The rest of a refused body is of no use, and the next request would wait behind it.
 _CLOSE = {"Connection": "close"}
+
+
+def check_token(token: str) -> None:
+    """Refuse a token that nobody could send, or that anybody could.
+
+    :param token: the token of a server.
+    :raises InvalidConfiguration: a header cannot carry it, or it is empty.
+    """
+    if not re.fullmatch(r"[!-~]+", token):
+        raise InvalidConfiguration(
+            "the API token is empty or has characters that a header cannot carry",
+            hint="Use printable ASCII without spaces, for example what "
+            "`openssl rand -hex 32` prints. To serve without a token, unset ARIA_DB_TOKEN.",
+        )
 
 
 class BearerToken:

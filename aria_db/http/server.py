@@ -19,10 +19,8 @@ from aria_db.database import Database
 from aria_db.errors import DatabaseUnavailable, InvalidConfiguration
 from aria_db.http import problems
 from aria_db.http.app import create_app, with_connect_timeout
-from aria_db.http.limits import DEFAULT, Limits
+from aria_db.http.limits import DEFAULT, WAIT_SECONDS, Limits
 
-# So long `serve` waits for a database that is coming up. The command line says the same.
-WAIT_SECONDS = 60.0
 _ASK_AGAIN_SECONDS = 0.5
 
 _NOT_YET = {

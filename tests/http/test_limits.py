@@ -16,8 +16,8 @@ import pytest
 from aria_db.cli.serving import serve
 from aria_db.database import Database
 from aria_db.errors import InvalidConfiguration
+from aria_db.http import settings
 from aria_db.http.limits import DEFAULT, Limits
-from aria_db.http.server import WAIT_SECONDS
 from tests.support.http import SESSIONS, create, problem, running
 from tests.support.processes import serving
 
@@ -280,20 +280,38 @@ def test_what_is_no_number_is_not_taken_for_one(client: httpx.Client, value: str
 def test_serve_and_the_environment_have_the_same_limits_with_the_same_defaults(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = inspect.signature(serve).parameters
-    assert options["wait"].default == WAIT_SECONDS
-    for field in dataclasses.fields(Limits):
-        option = options[field.name]
-        assert option.default == getattr(DEFAULT, field.name)
-        assert f"ARIA_DB_{field.name.upper()}" in str(option.annotation)
-        monkeypatch.setenv(f"ARIA_DB_{field.name.upper()}", "7")
+    options = inspect.signature(serve, eval_str=True).parameters
+    defaults = settings.read()
+    names = [*(field.name for field in dataclasses.fields(Limits)), "wait"]
+    for name in names:
+        option = options[name]
+        assert option.default is None
+        [described] = option.annotation.__metadata__
+        assert described.show_default == str(getattr(defaults, name))
+        assert f"ARIA_DB_{name.upper()}." in described.help
+        monkeypatch.setenv(f"ARIA_DB_{name.upper()}", "7")
 
-    assert dataclasses.astuple(Limits.from_environment()) == (7, 7, 7, 7)
+    assert defaults.limits() == DEFAULT
+    assert dataclasses.astuple(settings.read().limits()) == (7, 7, 7, 7)
+    assert settings.read(wait=8, max_body=None).model_dump(include={"wait", "max_body"}) == {
+        "wait": 8,
+        "max_body": 7,
+    }
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARIA_DB_MAX_BODY", "")
+
+    assert settings.read().limits() == DEFAULT
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "nan", "1e999"])
-def test_what_is_no_limit_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_limit_is_refused_with_the_name_of_the_variable_or_the_option(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ARIA_DB_BODY_TIMEOUT", value)
 
-    with pytest.raises(InvalidConfiguration, match=r"(?i)body_timeout"):
-        Limits.from_environment()
+    with pytest.raises(InvalidConfiguration, match=r"^ARIA_DB_BODY_TIMEOUT: "):
+        settings.read()
+    with pytest.raises(InvalidConfiguration, match=r"^--wait: "):
+        settings.read(body_timeout=1, wait=-1)
