@@ -98,7 +98,7 @@ class BodyLimits:
         async def receive_part() -> Message:
             nonlocal size, is_too_large, is_whole
             if is_too_large and b"expect" in headers:
-                raise self._too_large()  # before the client is told to go on and send it
+                raise self._too_large()  # before the client gets 100 Continue
             if is_whole:
                 return await receive()
             try:

@@ -33,15 +33,15 @@ _FAILED = "the server failed; its log says why"
 
 # A request may be wrong in a million places, and the names of members are the caller's: the
 # answer must not be larger than the request.
-_ERRORS_TOLD = 20
+_MOST_ERRORS = 20
 _LONGEST_NAME = 100
 
 # Nothing is wrong with the request. A role without a privilege is not among them, nor
-# is it 403: that would blame the caller, who cannot mend it. It is 500.
+# is it 403: that would blame the caller, who cannot fix it. It is 500.
 _TEMPORARY = (Retryable, Canceled, OutOfResources, DatabaseUnavailable, NotUpgraded)
 
 # The errors of the server's own whose message helps and gives nothing away.
-_TOLD = (Retryable, Canceled, NotUpgraded, PermissionDenied)
+_SHOWN_TO_CALLERS = (Retryable, Canceled, NotUpgraded, PermissionDenied)
 
 # What the first two characters of a SQLSTATE say of all others.
 _STATUS_BY_CLASS = {
@@ -71,7 +71,7 @@ class Problem(BaseModel):
     hint: str | None = Field(default=None, description="What to do about it.")
     errors: list[FieldError] | None = Field(
         default=None,
-        description=f"With 422: the parts of the request that are wrong, at most {_ERRORS_TOLD}.",
+        description=f"With 422: the parts of the request that are wrong, at most {_MOST_ERRORS}.",
     )
 
 
@@ -199,11 +199,11 @@ def install(app: FastAPI) -> None:
                 "msg": part["msg"],
                 "type": part["type"],
             }
-            for part in parts[:_ERRORS_TOLD]
+            for part in parts[:_MOST_ERRORS]
         ]
         details = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in errors]
-        if len(parts) > _ERRORS_TOLD:
-            details.append(f"and {len(parts) - _ERRORS_TOLD} more")
+        if len(parts) > _MOST_ERRORS:
+            details.append(f"and {len(parts) - _MOST_ERRORS} more")
         return response(422, "; ".join(details), errors=errors)
 
     @app.exception_handler(DatabaseError)
@@ -212,7 +212,7 @@ def install(app: FastAPI) -> None:
         if status < 500:
             return response(status, error.message, code=error.sqlstate, hint=error.hint)
         _logger.error("%s", error.message, exc_info=error if status == 500 else None)
-        if isinstance(error, _TOLD):
+        if isinstance(error, _SHOWN_TO_CALLERS):
             detail, hint = error.message, error.hint
         elif status == 503:
             detail, hint = "the database is not available", error.default_hint

@@ -204,5 +204,5 @@ class HoldRequest(BaseModel):
     model_config = example({"reason": "asked for by the legal department"}, extra="forbid")
 
     reason: Annotated[StorableText, Field(min_length=1)] = Field(
-        description="For whoever wants to release it."
+        description="For the person who wants to release it."
     )

@@ -93,18 +93,18 @@ def _wait_for(database: Database, seconds: float) -> None:
     """Return when PostgreSQL takes connections; whether it takes ours, /health tells."""
     place = with_connect_timeout(database).libpq_url().encode()
     deadline = time.monotonic() + seconds
-    told = None
+    reported = None
     while reason := _NOT_YET.get(Ping(PGconn.ping(place))):
         if time.monotonic() >= deadline:
             raise DatabaseUnavailable(
                 f"the database did not come up within {seconds:g} s: {reason}",
                 hint=DatabaseUnavailable.default_hint,
             )
-        if reason != told:
+        if reason != reported:
             _logger.warning("Waiting for the database, up to %g s: %s", seconds, reason)
-            told = reason
+            reported = reason
         time.sleep(_ASK_AGAIN_SECONDS)
-    if told:
+    if reported:
         _logger.info("The database takes connections")
 
 

@@ -6,10 +6,12 @@ from typing import Any
 import httpx
 import pydantic
 import pytest
+from alembic.script import ScriptDirectory
 
 from aria_db import __version__
 from aria_db.http import answers, health, requests
-from aria_db.http.problems import Problem
+from aria_db.http.problems import Problem, documented
+from aria_db.install import migrate, resources
 from tests.support.http import SESSIONS
 
 ROUTES = {
@@ -106,6 +108,22 @@ def test_every_body_and_answer_has_an_example_that_fits(document: dict[str, Any]
             properties = document["components"]["schemas"][name]["properties"]
             assert set(required) <= set(example) <= set(properties), key
             assert model.model_validate(example, by_name=True, by_alias=True), key
+
+
+def test_examples_name_revisions_and_hints_that_there_are(document: dict[str, Any]) -> None:
+    scripts = ScriptDirectory.from_config(migrate.config())
+    revisions = {script.revision for script in scripts.walk_revisions()}
+    sql = " ".join(path.read_text("utf-8") for path in resources.SQL.rglob("*.sql"))
+    hints = re.sub(r"'\s+'", "", sql)
+
+    [healthy] = document["components"]["schemas"]["Health"]["examples"]
+    answers = document["paths"]["/health"]["get"]["responses"]
+    stale = answers["503"]["content"]["application/json"]["example"]
+    conflict = documented(409)[409]["content"]["application/json"]["example"]
+
+    assert healthy["newest"] == stale["newest"] == scripts.get_current_head()
+    assert {healthy["revision"], stale["revision"]} <= revisions
+    assert conflict["hint"] in hints
 
 
 def test_the_documentation_can_be_opened(client: httpx.Client) -> None:
