@@ -1,5 +1,10 @@
 # make demo    installs what it needs and shows the whole of it on an embedded PostgreSQL
-# make test    sets everything up and runs the tests
+# make test    sets everything up and runs the tests that a change is likely to break (five minutes)
+# make test-all
+#              runs all tests, the proofs and what is slow included (a quarter of an hour)
+# make test-lowest
+#              runs the tests of the manager, the functions and the revisions on the lowest versions
+#              of the core dependencies
 # make test-matrix
 #              runs them on PostgreSQL 15 to 18, or on some: make test-matrix VERSIONS="15 18"
 # make test-isolation
@@ -30,22 +35,32 @@ BIN := $(VENV)/bin
 PIP_OPTIONS := --constraint constraints.txt --disable-pip-version-check
 # More than cores: tests wait for processes, locks and disks.
 WORKERS ?= 4
+PARALLEL := --numprocesses=$(WORKERS) --dist=worksteal
+# What calls SQLAlchemy, psycopg and Alembic.
+LOWEST := tests/session_manager tests/install tests/test_database.py tests/test_errors.py \
+	tests/test_functions.py
 
-.PHONY: demo test test-matrix test-isolation test-model test-faults test-mutations lint audit format \
-	sql-next sql-diff schema \
+.PHONY: demo test test-all test-lowest test-matrix test-isolation test-model test-faults test-mutations \
+	lint audit format sql-next sql-diff schema \
 	bench bench-quick bench-check wheel clean
 
 demo: $(VENV)/demo
 	$(BIN)/aria-db demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(PYTEST_ARGS)
+
+test-all: $(VENV)/installed
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+test-lowest: $(VENV)/lowest/installed
+	$(VENV)/lowest/bin/python -m pytest -m "not slow" $(PARALLEL) $(LOWEST) $(PYTEST_ARGS)
 
 test-matrix: $(VENV)/installed
 	$(BIN)/python -m tests.matrix --workers=$(WORKERS) $(VERSIONS)
 
 test-isolation: $(VENV)/installed
-	$(BIN)/python -m pytest tests/proofs/isolation --deep --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/proofs/isolation --deep $(PARALLEL) $(PYTEST_ARGS)
 
 test-model: $(VENV)/installed
 	$(BIN)/python -m pytest tests/proofs/model --hypothesis-profile=deep --numprocesses=2 $(PYTEST_ARGS)
@@ -117,6 +132,12 @@ $(VENV)/demo: pyproject.toml constraints.txt
 $(VENV)/installed: $(VENV)/demo
 	$(BIN)/pip install $(PIP_OPTIONS) --editable ".[dev]"
 	@touch $@
+
+$(VENV)/lowest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(VENV)/lowest
+	$(VENV)/lowest/bin/pip install --quiet --constraint constraints-lowest.txt \
+		--editable ".[cli,embedded]" anyio pytest pytest-alembic pytest-postgresql pytest-xdist
+	touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

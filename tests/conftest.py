@@ -50,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     A worker of pytest-xdist uses the one of the process that started it.
     """
     config.addinivalue_line("markers", "database: uses the server that the tests are given")
+    config.addinivalue_line("markers", "slow: takes long; `make test` leaves it to `make test-all`")
     hear_what_is_ignored()
     if config.option.sql:
         resources.SQL = config.option.sql
@@ -185,6 +186,13 @@ def connect(database: Database, layout: str) -> Iterator[Connect]:
 def connection(connect: Connect) -> psycopg.Connection:
     """A psycopg connection to the test's database, in autocommit mode."""
     return connect()
+
+
+@pytest.fixture
+def empty_connection(postgresql_empty: psycopg.Connection) -> psycopg.Connection:
+    """A psycopg connection to the empty database, in autocommit mode."""
+    postgresql_empty.autocommit = True
+    return postgresql_empty
 
 
 @pytest.fixture

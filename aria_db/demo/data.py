@@ -65,7 +65,7 @@ def recreate_database(server: embedded.EmbeddedServer) -> None:
     elif _has_tables(server.url(_DATABASE)):
         raise InvalidConfiguration(
             f"{server.data_directory} holds data that no demo created",
-            hint="Set ARIA_DB_DATA to another directory, or unset it.",
+            hint="Name another directory in ARIA_DB_DATA, or unset it.",
         )
     mark.touch()
 

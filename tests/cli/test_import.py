@@ -336,6 +336,7 @@ def test_a_line_that_is_too_long_is_bad_and_the_next_one_is_read(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", [b" ", b"x", b"x\n", b"["], ids=["blank", "line", "lines", "deep"])
 def test_a_gzip_bomb_is_a_bad_file_and_takes_little_memory(bomb: bytes, tmp_path: Path) -> None:
     def peak_of_import(megabytes: int) -> int:
@@ -439,6 +440,7 @@ def test_two_imports_of_a_file_at_once_import_each_conversation_once(
     assert len(sessions(connection)) == count
 
 
+@pytest.mark.slow
 def test_a_big_file_takes_no_more_memory_than_a_small_one(
     database: Database, tmp_path: Path
 ) -> None:
@@ -455,6 +457,7 @@ def test_a_big_file_takes_no_more_memory_than_a_small_one(
     assert peak_of_import(60) < peak_of_import(6) * 1.25
 
 
+@pytest.mark.slow
 def test_a_thousand_real_conversations_are_imported_archived_listed_restored_and_equal_the_file(
     cli: Cli, connection: psycopg.Connection
 ) -> None:

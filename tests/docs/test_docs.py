@@ -25,7 +25,7 @@ from aria_db import conversations, embedded
 from aria_db.database import Database
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"sql", "python", "console"}
 API = "http://127.0.0.1:8000"
@@ -33,6 +33,7 @@ API = "http://127.0.0.1:8000"
 # What an `sh` block may hold, and who runs it instead.
 ELSEWHERE = (
     "make ",  # CI
+    ".venv/bin/python -m pytest tests",  # CI, as part of all tests
     "pip install ",  # CI: make wheel
     "aria-db adopt",  # tests/sql/adoption, on databases as they are found
     "docker compose ",  # needs Docker; the file itself is tested in test_compose.py
@@ -179,3 +180,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), f"{page.name} links to {name}"
         if anchor:
             assert anchor in anchors(target), f"{page.name} links to {name}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_make_is_to_make_is_in_the_makefile(page: Path) -> None:
+    targets = re.findall(r"^([\w -]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    known = {target for line in targets for target in line.split()}
+
+    named = re.findall(r"(?:`|^)make ([a-z][\w-]*)", page.read_text("utf-8"), re.MULTILINE)
+
+    assert set(named) <= known

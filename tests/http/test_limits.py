@@ -69,6 +69,7 @@ def test_a_body_of_the_greatest_length_is_taken_and_one_byte_more_is_413(
             assert _count(connection) == (2 if number < 3 else 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
 def test_memory_stays_flat_under_bodies_of_100_megabytes(
     database: Database, is_chunked: bool
@@ -103,6 +104,7 @@ def test_who_asks_first_need_not_send_what_is_too_large(database: Database) -> N
         assert _read_to_end(raw).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.slow
 def test_a_wrong_request_is_told_in_few_words_however_wrong_it_is(client: httpx.Client) -> None:
     many = {f"unknown{number}": 1 for number in range(100_000)}
     for body in (many, {"x" * MEGABYTE: 1}, {"metadata": "x" * MEGABYTE}):
@@ -113,6 +115,7 @@ def test_a_wrong_request_is_told_in_few_words_however_wrong_it_is(client: httpx.
     assert "99980 more" in problem(client.post(SESSIONS, json=many), 422)["detail"]
 
 
+@pytest.mark.slow
 def test_what_is_too_deep_or_too_wide_is_refused_and_leaves_no_memory_behind(
     database: Database,
 ) -> None:

@@ -116,6 +116,7 @@ def _in_flight(
 # PostgreSQL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_after_a_restart_of_postgresql_requests_in_flight_are_503_and_the_next_ones_work(
     cluster: Cluster, mode: str
@@ -148,6 +149,7 @@ def test_after_a_restart_of_postgresql_requests_in_flight_are_503_and_the_next_o
         assert archive(client, session_id).json()["message_count"] == 2
 
 
+@pytest.mark.slow
 def test_while_postgresql_is_down_all_is_503_and_then_the_same_process_goes_on(
     cluster: Cluster,
 ) -> None:
@@ -180,6 +182,7 @@ def test_serve_waits_for_a_database_that_is_down_and_says_so(cluster: Cluster) -
             assert served.told().count("Waiting for the database") == 1
 
 
+@pytest.mark.slow
 def test_serve_waits_for_a_database_that_recovers_and_says_so(cluster: Cluster) -> None:
     cluster.control("stop", "--mode", "fast")
     # A standby that nobody may read takes connections as soon as it is promoted.
@@ -195,6 +198,7 @@ def test_serve_waits_for_a_database_that_recovers_and_says_so(cluster: Cluster) 
             assert served.terminate() == 0
 
 
+@pytest.mark.slow
 def test_serve_gives_up_on_a_database_that_does_not_come_up_and_says_so(cluster: Cluster) -> None:
     cluster.control("stop", "--mode", "fast")
     with starting(cluster.database, *SERVE, ARIA_DB_WAIT="0.1") as (process, log):
@@ -207,6 +211,7 @@ def test_serve_gives_up_on_a_database_that_does_not_come_up_and_says_so(cluster:
     ]
 
 
+@pytest.mark.slow
 def test_serve_that_waits_for_the_database_ends_when_it_is_told_to(cluster: Cluster) -> None:
     cluster.control("stop", "--mode", "fast")
     with starting(cluster.database, *SERVE) as (process, log):

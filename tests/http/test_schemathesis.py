@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from aria_db.database import Database
 from tests.support.http import running
+
+pytestmark = pytest.mark.slow
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 TOKEN = "only-the-tests-know"

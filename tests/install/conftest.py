@@ -1,16 +1,9 @@
-"""A database that is empty, and what it must become."""
+"""What an empty database must become."""
 
 import psycopg
 import pytest
 
 from tests.support.installation import Catalogue, catalogue
-
-
-@pytest.fixture
-def empty_connection(postgresql_empty: psycopg.Connection) -> psycopg.Connection:
-    """A psycopg connection to the empty database, in autocommit mode."""
-    postgresql_empty.autocommit = True
-    return postgresql_empty
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.support.next_release import (
     NextRelease,
 )
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = """
     SELECT id, archived_at, message_count, newly_archived
     FROM archive_session(%(id)s::UUID, %(actor)s::TEXT)

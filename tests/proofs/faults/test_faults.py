@@ -10,6 +10,8 @@ import pytest
 from tests.proofs.faults.faults import FAULTS
 from tests.proofs.faults.supervisor import Supervisor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def seed() -> int:

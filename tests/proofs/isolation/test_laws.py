@@ -10,6 +10,8 @@ import pytest
 
 from tests.proofs.isolation.isolationtester import READ_COMMITTED, Laboratory, cast, orders
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = "archive_sessions(uuid[], bigint, text)"
 RESTORE = "restore_sessions(uuid[], bigint, text)"
 PRUNE = "prune_sessions(interval, text, integer, bigint, text)"

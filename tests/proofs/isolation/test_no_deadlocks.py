@@ -18,6 +18,8 @@ from tests.proofs.isolation.isolationtester import Laboratory
 from tests.support import new_session
 from tests.support.layouts import BOTH_LAYOUTS
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 8
 SESSIONS = 12
 # How often they begin again, at most, until every function has done something.

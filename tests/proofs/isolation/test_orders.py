@@ -23,6 +23,8 @@ from tests.proofs.isolation.isolationtester import (
 )
 from tests.proofs.isolation.plugin import TRIED
 
+pytestmark = pytest.mark.slow
+
 LEVELS = (READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE)
 
 TryEveryOrder = Callable[..., None]

@@ -1,11 +1,14 @@
 """Random sequences of every operation: nothing is lost, and every view tells the truth."""
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.proofs.model.machine import Machine
 from tests.proofs.model.world import World
 from tests.support.layouts import BOTH_LAYOUTS
+
+pytestmark = pytest.mark.slow
 
 
 @BOTH_LAYOUTS

@@ -232,6 +232,7 @@ def test_an_upgrade_builds_on_an_adoption_to_an_earlier_revision(
     application.work(connection)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [STANDARD, OLDER_SHAPE], ids=["A", "B"], indirect=True)
 def test_an_adopted_database_is_upgraded_to_the_next_release_adopted_by_it_and_downgraded_again(
     database: Database,

@@ -18,6 +18,8 @@ from tests.support.application import Application
 from tests.support.deployed import LACKING, OLDER_SHAPE, STANDARD, Layout
 from tests.support.installation import one
 
+pytestmark = pytest.mark.slow
+
 # How long the adoption may wait in all, and so make others wait. A statement of the application
 # that waits longer fails in these tests.
 ITS_TIMEOUT = "5s"
