@@ -14,7 +14,7 @@
 # make test-faults
 #              200 kills, cuts and full disks while clients work (ten minutes)
 # make test-mutations
-#              a hundred faults in the SQL, each caught by a named test (ten minutes)
+#              every deliberate fault in the SQL, each caught by a named test (half an hour)
 # make lint    formatting, linters, types
 # make audit   asks PyPI for advisories about what constraints.txt pins
 # make bench   measures, and writes bench/results (half an hour); make bench NAMES="prune size"

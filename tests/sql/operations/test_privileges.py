@@ -132,14 +132,21 @@ def test_no_function_is_everybodys_to_call(
     connection: psycopg.Connection, caller: psycopg.Connection, role: str
 ) -> None:
     """The inner ones stay the owner's also for a role that may make every move."""
+
+    def callable_functions() -> set[str]:
+        rows = caller.execute(
+            """
+            SELECT oid::regprocedure::text FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace AND has_function_privilege(oid, 'EXECUTE')
+            """
+        )
+        return {name for (name,) in rows}
+
+    assert callable_functions() == set()
+
     grant_all_moves(connection, role)
-    callable_functions = caller.execute(
-        """
-        SELECT oid::regprocedure::text FROM pg_proc
-        WHERE pronamespace = 'public'::regnamespace AND has_function_privilege(oid, 'EXECUTE')
-        """
-    )
-    assert {name for (name,) in callable_functions} == MOVES.keys()
+
+    assert callable_functions() == set(MOVES)
 
 
 # Objects of a caller's own, by the names that the functions use. Each gives itself away: it
