@@ -81,7 +81,7 @@ lint: $(VENV)/installed
 	$(BIN)/squawk $(VENV)/upgrade.sql $(VENV)/adopt.sql
 	$(BIN)/pip check
 
-# Strict: what cannot be asked about is a failure. CI may stand behind a mirror that knows no
+# Strict: what cannot be asked about is a failure. CI may be behind a mirror that knows no
 # advisories; it takes STRICT= and tells which packages it knows nothing of.
 STRICT ?= --strict
 audit: $(VENV)/installed

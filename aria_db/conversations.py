@@ -40,7 +40,7 @@ _BATCH_BYTES = 1_000_000
 # A line is in memory as a whole, and gzip makes a gigabyte of blanks from a megabyte.
 _LONGEST_LINE = 64 * 2**20
 
-# Last in an annotation: a length behind it would be told as a number of "items".
+# Last in an annotation: pydantic would report a length behind it as a number of "items".
 _STORABLE = AfterValidator(storable_text)
 
 # A reason is read by people: what is wrong with the first places, not all of them.
@@ -57,7 +57,7 @@ def session_id_of(source_id: str) -> UUID:
 
 
 class _Strict(BaseModel):
-    # A field that is not known would be lost, and nobody would be told.
+    # An unknown field would be lost silently.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 

@@ -109,7 +109,7 @@ class Retryable(DatabaseError):
 class Canceled(DatabaseError):
     """57014, 25P04: a timeout of the server, or somebody's ``pg_cancel_backend``, stopped it.
 
-    No :class:`Retryable`: whoever stopped it did not ask for more of it.
+    Not a :class:`Retryable`: somebody stopped it on purpose.
     """
 
     default_hint = (

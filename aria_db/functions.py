@@ -1,7 +1,7 @@
 """The SQL functions as SQLAlchemy statements.
 
 Each function returns a statement that works in a ``Session`` and in an
-``AsyncSession`` alike; what it did stands when the transaction commits::
+``AsyncSession`` alike; what it did becomes visible when the transaction commits::
 
     with Session(engine) as session, session.begin():
         archived = session.execute(functions.archive_session(session_id)).one_or_none()
@@ -428,7 +428,7 @@ def grant_archive_access(
     :param role_name: the role.
     :param access: ``reader``, ``app`` or ``operator``.
     :param revoking: whether to take it away.
-    :param dry_run: whether only to tell what would be run.
+    :param dry_run: whether only to return what it would run.
     :return: a statement that gives the statements that it runs, a row each.
     :raises aria_db.errors.InvalidArgument: when executed: the access is none of these, or
         the role that is to lose it is the owner.

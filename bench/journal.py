@@ -40,7 +40,7 @@ FROM generate_series(1, %s)
 """
 
 DEFINITION = "SELECT pg_get_functiondef('archive_sessions(uuid[], bigint, text)'::regprocedure)"
-# The journal as it stands in the statement of the move, and what stood there before it.
+# The journal in the statement of the move, and the statement without it.
 JOURNALED = """,
 
     archived_events AS (

@@ -44,7 +44,7 @@ class Target:
 
     :param what: the figure in words.
     :param direction: on which side of the bound it should be.
-    :param bound: the bound; None for a price, which is only told.
+    :param bound: the bound; None for a price, which is only reported.
     :param unit: such as ``ms``; empty for ratios.
     :param tolerance: by which part of the committed figure a later one may be worse.
     """

@@ -69,7 +69,7 @@ class Server:
             self.drop(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever is connected to it."""
+        """Drop a database, also while clients are connected to it."""
         with self.connect("postgres") as connection:
             connection.execute(f"DROP DATABASE {quoted(name)} WITH (FORCE)")
 

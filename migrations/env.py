@@ -93,7 +93,7 @@ def run_revisions(schema_exists: bool) -> None:
         if not schema_exists:
             context.execute(CreateSchema(schema, if_not_exists=True))
         # pg_temp last: functions and views pin this path, and a caller's temporary
-        # table must not stand before the real one.
+        # table must not hide the real one.
         path = f"{database.quoted(schema)}, pg_temp"
         context.execute(verbatim(f"SET LOCAL search_path = {path}"))
         if chat_tables == "beside":

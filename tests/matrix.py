@@ -29,7 +29,7 @@ from aria_db import embedded
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".venv" / "postgresql"
 
-# What the table tells of, beside PostgreSQL itself: what tests and adopted databases ask for.
+# What the table lists beside PostgreSQL itself: what tests and adopted databases ask for.
 EXTENSIONS = ("amcheck", "pg_cron", "pgcrypto", "uuid-ossp", "vector")
 
 

@@ -56,7 +56,7 @@ def clean(text: str) -> str:
 
 
 def one_line(value: object) -> str:
-    """Return a value as it stands in a line or a cell."""
+    """Return a value as a line or a cell shows it."""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, dict | list):

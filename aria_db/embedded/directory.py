@@ -150,7 +150,7 @@ class DataDirectory:
             return
         with suppress(FileExistsError):
             directory.mkdir(mode=0o700)
-        # Anyone may put anything into /tmp, and whoever reaches the socket is a superuser.
+        # Anyone may put anything into /tmp, and anybody who reaches the socket is a superuser.
         found = directory.lstat()
         ours = found.st_uid in (os.geteuid(), self.path.stat().st_uid)
         if not ours or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:

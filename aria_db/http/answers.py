@@ -98,7 +98,7 @@ class ArchivedMessage(Message):
 
 class _Part(Answer):
     limit: int = Field(description="How many this part may hold.")
-    offset: int = Field(description="How many stand before it.")
+    offset: int = Field(description="How many sessions come before this page.")
     has_more: bool = Field(description="Whether more follow.")
 
 

@@ -27,7 +27,7 @@ How an object changes after a release:
   is replaced.
 * A function that gets an argument becomes two in its file: one with the new argument and no
   defaults, and one with the old arguments that calls it. Calls of both kinds work from then
-  on, and whoever may call the one may call the other.
+  on, and a role that may call the one may call the other.
 * A table of ours gets columns by Alembic's own ``AddColumnOp``, whose inverse drops them.
 """
 

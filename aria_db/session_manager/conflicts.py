@@ -1,7 +1,7 @@
 """Conflicts: the manager's calls for sessions that are live and in the archive as well.
 
 How a session came to be in both places is not known here, and which copy is right is for a
-person to say. Merging the two is the business of the SQL functions.
+person to say. The SQL functions merge the two.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ LONGEST_AGE = timedelta(days=365_000)
 
 
 class Keep(enum.Enum):
-    """What stands for a value of a policy that is to stay as it is."""
+    """Marks a value of a policy that stays as it is."""
 
     KEEP = enum.auto()
 

@@ -1,7 +1,7 @@
 """Runs: the loop around the batches of a prune or a purge, and the log of them.
 
-Which sessions move, and moving them, is the business of the SQL functions. What is here
-is a transaction per batch, a row in the run log, and when to stop.
+The SQL functions decide which sessions move, and move them. This module adds a transaction per
+batch, a row in the run log, and the rules that end a run.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Runs(Transactions):
             stop_reason, error = "failed", failure.message
             raise
         finally:
-            # Also when the caller leaves: what the batches committed stands, and is logged.
+            # Also when the caller leaves: what the batches committed stays, and is logged.
             await self._call(
                 functions.finish_archive_run(run_id, stop_reason or "interrupted", error)
             )

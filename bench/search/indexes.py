@@ -30,7 +30,7 @@ WHERE index.relkind = 'i' AND pg_am.amname = 'gin'
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the outcome, as it stands in a Result."""
+    """A part of the outcome, as a Result shows it."""
 
     series: dict[str, Series]
     figures: list[Figure]

@@ -1,6 +1,6 @@
 -- copy_privileges: gives a longer signature of a function what the older one grants.
 --
--- So whoever may call the function may call it with the new argument, too. The owner of both
+-- A role that may call the function may then call it with the new argument, too. The owner of both
 -- is the same, and PUBLIC may call neither.
 CREATE OR REPLACE FUNCTION pg_temp.copy_privileges(older text, longer text)
 RETURNS void

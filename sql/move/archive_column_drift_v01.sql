@@ -114,7 +114,7 @@ BEGIN
                         expected.archive
                     )
                 ELSE format(
-                    'belongs in place %s of %s, and stands in place %s',
+                    'belongs in place %s of %s, and is in place %s',
                     expected.place, expected.archive, archived.place
                 )
             END AS problem

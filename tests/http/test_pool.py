@@ -1,4 +1,4 @@
-"""PostgreSQL goes away and comes back, connections run out, and the server is told to end."""
+"""PostgreSQL goes away and comes back, connections run out, and the server has to end."""
 
 import shutil
 import subprocess

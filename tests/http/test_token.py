@@ -1,4 +1,4 @@
-"""With a token, nothing is told without it; without one, nothing asks for it."""
+"""With a token, nothing answers without it; without one, nothing asks for it."""
 
 from collections.abc import Iterator
 
