@@ -44,7 +44,7 @@ def write(
     stop: Event,
     sender: Connection,
 ) -> None:
-    """Insert messages at random moments until the parent asks it to stop; then send what was measured.
+    """Insert messages at random moments until the parent ends it; then send what was measured.
 
     :param url: of the database.
     :param sessions: where the messages go.
