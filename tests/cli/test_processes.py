@@ -79,6 +79,7 @@ def test_serve_does_not_listen_to_others_without_a_token(database: Database) -> 
     assert "ARIA_DB_TOKEN" in told[1]
 
 
+@pytest.mark.slow
 def test_serve_refuses_the_tokens_old_name_before_it_creates_an_embedded_database(
     data: Path,
 ) -> None:
@@ -109,6 +110,7 @@ def servers(data: Path) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_without_a_database_the_commands_share_an_embedded_one_that_ends_with_the_last(
     data: Path, sample_file: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_without_a_database_the_commands_share_an_embedded_one_that_ends_with_th
     assert servers(data) == []
 
 
+@pytest.mark.slow
 def test_psql_holds_the_embedded_server_until_it_ends(data: Path) -> None:
     with start("psql", "--", "-At", stdin=subprocess.PIPE, ARIA_DB_DATA=str(data)) as process:
         process.stdin.write(b"SELECT 42;\nSELECT pg_sleep(600);\n")

@@ -113,6 +113,7 @@ def test_without_extras_a_deploy_can_upgrade(empty_database: Database) -> None:
     assert "is at revision" in current.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["upgrade", "adopt"])
 def test_without_extras_a_database_of_an_unreleased_version_is_refused_in_a_line(
     database: Database, connection: psycopg.Connection, command: str

@@ -112,6 +112,7 @@ def api(environment: dict[str, str]) -> Iterator[str]:
         process.terminate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name
 )

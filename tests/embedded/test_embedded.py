@@ -159,6 +159,7 @@ server.close()
 # One server for all
 
 
+@pytest.mark.slow
 def test_processes_starting_at_the_same_moment_on_a_fresh_directory_share_one_server(
     fresh: Path,
 ) -> None:
@@ -173,6 +174,7 @@ def test_processes_starting_at_the_same_moment_on_a_fresh_directory_share_one_se
     assert servers_under(fresh) == []
 
 
+@pytest.mark.slow
 def test_nobody_is_left_without_a_server_by_others_that_come_and_go(data: Path) -> None:
     come_and_go = """
 for _ in range(6):
@@ -185,6 +187,7 @@ for _ in range(6):
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_two_handles_in_one_process_count_separately(data: Path) -> None:
     first = embedded.start(data)
     second = embedded.start(data)
@@ -196,6 +199,7 @@ def test_two_handles_in_one_process_count_separately(data: Path) -> None:
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_threads_starting_at_the_same_moment_share_one_server(fresh: Path) -> None:
     servers: list[embedded.EmbeddedServer] = []
     threads = [
@@ -212,6 +216,7 @@ def test_threads_starting_at_the_same_moment_share_one_server(fresh: Path) -> No
     assert servers_under(fresh) == []
 
 
+@pytest.mark.slow
 def test_servers_of_two_directories_are_separate(data: Path, fresh: Path) -> None:
     with embedded.start(data) as one, embedded.start(fresh) as two:
         two.create_database("only_in_two")
@@ -237,6 +242,7 @@ def test_data_outlive_the_server(data: Path) -> None:
         assert connection.execute("SELECT upper(word) FROM kept").fetchone() == ("É",)
 
 
+@pytest.mark.slow
 def test_forked_child_that_ends_leaves_the_server_to_its_parent(data: Path) -> None:
     program = """
 server = embedded.start(data)
@@ -252,6 +258,7 @@ psycopg.connect(url(server)).close()
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_forked_child_that_starts_the_server_itself_outlives_its_parent(data: Path) -> None:
     program = """
 server = embedded.start(data)
@@ -279,6 +286,7 @@ os.wait()
 # Ends of all kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [
@@ -294,6 +302,7 @@ def test_program_that_ends_without_closing_stops_the_server(data: Path, end: str
     assert "database system is shut down" in (data / "server.log").read_text()
 
 
+@pytest.mark.slow
 def test_user_killed_by_sigkill_does_not_keep_the_server_running(data: Path) -> None:
     killed, other = User(data).joined(), User(data).joined()
     killed.end_by(signal.SIGKILL)
@@ -302,6 +311,7 @@ def test_user_killed_by_sigkill_does_not_keep_the_server_running(data: Path) -> 
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_server_whose_users_were_all_killed_is_joined_and_then_stopped(data: Path) -> None:
     users = [User(data).joined() for _ in range(2)]
     for user in users:
@@ -313,6 +323,7 @@ def test_server_whose_users_were_all_killed_is_joined_and_then_stopped(data: Pat
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_foreground_program_and_not_the_server_of_others(data: Path) -> None:
     # The one that is interrupted is the one that started it.
     foreground = User(data).joined()
@@ -324,6 +335,7 @@ def test_ctrl_c_ends_the_foreground_program_and_not_the_server_of_others(data: P
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_program_interrupted_while_it_starts_the_server_leaves_none_running(data: Path) -> None:
     user = User(data)
     eventually(lambda: servers_under(data))
@@ -333,6 +345,7 @@ def test_program_interrupted_while_it_starts_the_server_leaves_none_running(data
         assert answer(server) == "aria"
 
 
+@pytest.mark.slow
 def test_user_killed_while_it_creates_the_data_directory_does_not_spoil_it(fresh: Path) -> None:
     user = User(fresh)
     eventually((fresh / "global").exists)
@@ -342,6 +355,7 @@ def test_user_killed_while_it_creates_the_data_directory_does_not_spoil_it(fresh
     assert servers_under(fresh) == []
 
 
+@pytest.mark.slow
 def test_user_killed_while_it_starts_the_server_does_not_hinder_the_next(data: Path) -> None:
     user = User(data)
     eventually(lambda: servers_under(data))
@@ -352,6 +366,7 @@ def test_user_killed_while_it_starts_the_server_does_not_hinder_the_next(data: P
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_user_killed_while_it_stops_the_server_does_not_hinder_the_next(data: Path) -> None:
     user = User(data).joined()
     assert user.process.stdin
@@ -364,6 +379,7 @@ def test_user_killed_while_it_stops_the_server_does_not_hinder_the_next(data: Pa
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 def test_killed_server_is_started_again_at_the_same_url(data: Path) -> None:
     with embedded.start(data) as before, psycopg.connect(libpq_url(before)):
         killed = only_server_under(data)
@@ -375,6 +391,7 @@ def test_killed_server_is_started_again_at_the_same_url(data: Path) -> None:
     assert servers_under(data) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("account", ["of the user", "of the server"])
 def test_process_id_left_by_a_killed_server_may_belong_to_something_else(
     data: Path, account: str
@@ -394,6 +411,7 @@ def test_process_id_left_by_a_killed_server_may_belong_to_something_else(
 # Databases and connections
 
 
+@pytest.mark.slow
 def test_database_is_created_once_by_many_at_the_same_time(data: Path) -> None:
     create = """
 with embedded.start(data) as server:
@@ -470,6 +488,7 @@ def test_address_meant_for_another_server_has_no_effect(
         assert answer(server, "other") == "other"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["long/" + "0123456789" * 12, "a b,c", "$HOME `id` \"double\" 'single'", "100%é"],
@@ -637,6 +656,7 @@ def test_bundled_programs_are_found_and_others_are_not() -> None:
         embedded.program("no_such_program")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not AS_ROOT, reason="only root's server runs under another account")
 def test_root_may_have_the_wheel_where_the_servers_account_may_not_enter(
     place: Path, monkeypatch: pytest.MonkeyPatch

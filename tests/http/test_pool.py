@@ -171,6 +171,7 @@ def test_while_postgresql_is_down_all_is_503_and_then_the_same_process_goes_on(
         assert archive(served.client, session_id).json()["status"] == "archived"
 
 
+@pytest.mark.slow
 def test_serve_waits_for_a_database_that_is_down_and_says_so(cluster: Cluster) -> None:
     cluster.control("stop", "--mode", "fast")
     with starting(cluster.database, *SERVE) as (process, log):

@@ -121,6 +121,7 @@ def test_a_token_that_nobody_can_send_or_anybody_can_is_refused_at_once(token: s
         create_app(NOWHERE, token=token)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [
@@ -155,6 +156,7 @@ def test_a_server_with_an_empty_token_does_not_start(command: tuple[str, ...]) -
     assert "running on" not in written
 
 
+@pytest.mark.slow
 @from_either_start
 def test_a_server_with_both_names_asks_for_the_token_of_the_new_one(
     database: Database, command: tuple[str, ...]

@@ -29,6 +29,17 @@ def has_pgvector(postgresql_empty_noproc: NoopExecutor, pytestconfig: pytest.Con
     return has_it
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the rarer variants to `make test-all`."""
+    usual = (STANDARD, deployed.OLDER_SHAPE, deployed.VARIANTS["no archives"])
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        layout = callspec.params.get("layout") if callspec else None
+        if isinstance(layout, Layout) and layout not in usual:
+            item.add_marker("slow")
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:

@@ -127,6 +127,7 @@ def test_every_character_of_every_unicode_plane_is_kept(connection: psycopg.Conn
     assert sorted(content for (content,) in stored) == planes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["EXTENDED", "EXTERNAL", "MAIN"])
 def test_five_megabytes_are_kept_however_they_are_stored(
     connection: psycopg.Connection, storage: str
