@@ -1,10 +1,10 @@
-"""The Python side of retention: the loop around a batch, holds, policies and the health."""
+"""The Python side of retention: the loop around a batch."""
 
 import asyncio
 from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,8 +16,6 @@ from aria_db.database import Database
 from aria_db.errors import (
     ColumnDrift,
     InvalidArgument,
-    NotUpgraded,
-    SessionHeld,
 )
 from aria_db.session_manager import ALL_TYPES, Limits, NativeSessionManager, Progress
 from tests.support import Connect, new_session, places
@@ -391,136 +389,6 @@ def test_limits_out_of_range_are_refused_by_name(bad: dict[str, object]) -> None
         Limits(**bad)
 
 
-# Holds
-
-
-async def test_a_held_session_is_not_deleted(
-    manager: NativeSessionManager, connection: psycopg.Connection
-) -> None:
-    session_id = new_session(connection)
-    await manager.place_hold(session_id, "an audit")
-
-    with pytest.raises(SessionHeld, match="an audit") as refusal:
-        await manager.delete_session(session_id)
-
-    assert refusal.value.sqlstate == "AR003"
-    assert refusal.value.hint
-    assert places(connection, session_id) == (1, 3, 0, 0)
-    assert await manager.release_hold(session_id)
-    deleted = await manager.delete_session(session_id)
-    assert deleted is not None
-    assert (deleted.id, deleted.message_count) == (session_id, 3)
-    assert places(connection, session_id) == (0, 0, 0, 0)
-
-
-async def test_a_delete_waits_for_a_hold_that_is_being_placed_and_is_refused(
-    manager: NativeSessionManager, connection: psycopg.Connection, connect: Connect
-) -> None:
-    session_id = new_session(connection)
-    holder = connect(autocommit=False)
-    holder.execute("SELECT FROM place_hold(%s, 'an audit')", (session_id,))
-
-    deleting = asyncio.create_task(manager.delete_session(session_id))
-    await _until(connection, BLOCKS_SOMEBODY, holder.info.backend_pid)
-    holder.commit()
-
-    with pytest.raises(SessionHeld):
-        await deleting
-    assert places(connection, session_id) == (1, 3, 0, 0)
-
-
-async def test_a_delete_goes_on_when_the_hold_is_not_placed_after_all(
-    manager: NativeSessionManager, connection: psycopg.Connection, connect: Connect
-) -> None:
-    session_id = new_session(connection)
-    holder = connect(autocommit=False)
-    holder.execute("SELECT FROM place_hold(%s, 'an audit')", (session_id,))
-
-    deleting = asyncio.create_task(manager.delete_session(session_id))
-    await _until(connection, BLOCKS_SOMEBODY, holder.info.backend_pid)
-    holder.rollback()
-
-    deleted = await deleting
-    assert deleted is not None
-    assert (deleted.id, deleted.message_count) == (session_id, 3)
-    assert places(connection, session_id) == (0, 0, 0, 0)
-
-
-async def test_a_hold_keeps_who_and_when_and_takes_a_new_reason(
-    manager: NativeSessionManager, connection: psycopg.Connection
-) -> None:
-    session_id = new_session(connection)
-
-    first = await manager.place_hold(session_id, "an audit")
-    second = await manager.place_hold(session_id, "another one")
-
-    assert first is not None
-    assert second is not None
-    assert (first.id, first.placed_by) == (session_id, connection.info.user)
-    assert (first.hold_reason, second.hold_reason) == ("an audit", "another one")
-    assert (second.placed_by, second.placed_at) == (first.placed_by, first.placed_at)
-
-
-async def test_a_hold_on_nothing_is_none_and_releasing_nothing_is_false(
-    manager: NativeSessionManager,
-) -> None:
-    assert await manager.place_hold(uuid4(), "an audit") is None
-    assert not await manager.release_hold(uuid4())
-
-
-async def test_a_hold_needs_a_reason(
-    manager: NativeSessionManager, connection: psycopg.Connection
-) -> None:
-    with pytest.raises(InvalidArgument, match="reason"):
-        await manager.place_hold(new_session(connection), " ")
-
-
-# Policies
-
-
-async def test_policies_begin_with_a_month_for_all_and_a_day_for_cron(
-    manager: NativeSessionManager,
-) -> None:
-    policies = {p.session_type: p for p in await manager.list_policies()}
-
-    assert list(policies) == [ALL_TYPES, "cron"]
-    assert policies[ALL_TYPES].archive_after == MONTH
-    assert policies["cron"].archive_after == timedelta(days=1)
-    assert all(p.enabled and p.purge_after is None for p in policies.values())
-
-
-async def test_a_policy_is_made_changed_and_removed(manager: NativeSessionManager) -> None:
-    made = await manager.set_policy("chat", archive_after=MONTH, purge_after=None)
-    assert (made.archive_after, made.purge_after, made.enabled) == (MONTH, None, True)
-
-    changed = await manager.set_policy("chat", archive_after=None, purge_after=MONTH, enabled=False)
-    assert (changed.archive_after, changed.purge_after, changed.enabled) == (None, MONTH, False)
-    [listed] = [p for p in await manager.list_policies() if p.session_type == "chat"]
-    assert (listed.archive_after, listed.purge_after, listed.enabled) == (None, MONTH, False)
-
-    assert await manager.unset_policy("chat")
-    assert not await manager.unset_policy("chat")
-
-
-@pytest.mark.parametrize("age", [timedelta(0), timedelta(days=-1), timedelta(days=365_001)])
-@pytest.mark.parametrize("name", ["archive_after", "purge_after"])
-async def test_a_policy_with_an_age_that_is_none_is_refused(
-    manager: NativeSessionManager, name: str, age: timedelta
-) -> None:
-    ages: dict[str, timedelta | None] = {"archive_after": None, "purge_after": None, name: age}
-    with pytest.raises(InvalidArgument, match=name):
-        await manager.set_policy("chat", **ages)
-    assert len(await manager.list_policies()) == 2
-
-
-async def test_the_longest_age_of_a_policy_is_an_age_that_the_table_takes(
-    manager: NativeSessionManager,
-) -> None:
-    longest = timedelta(days=365_000)
-    policy = await manager.set_policy("chat", archive_after=longest, purge_after=longest)
-    assert policy.archive_after == policy.purge_after == longest
-
-
 async def test_the_prune_follows_the_policy_of_each_type(
     manager: NativeSessionManager, connection: psycopg.Connection
 ) -> None:
@@ -596,48 +464,6 @@ async def test_the_purge_deletes_what_its_policy_does_not_keep(
     assert places(connection, gone) == (0, 0, 0, 0)
     assert places(connection, held) == (0, 0, 1, 3)
     assert [run.kind for run in await manager.list_runs()] == ["purge", "purge"]
-
-
-async def test_health_names_the_figures_that_are_not_ok_first(
-    manager: NativeSessionManager, connection: psycopg.Connection
-) -> None:
-    assert all(figure.is_ok for figure in await manager.check_health())
-    _old_sessions(connection, 2)
-    session_id = new_session(connection)
-    await manager.archive_session(session_id)
-    new_session(connection, id=session_id)
-
-    figures = await manager.check_health()
-
-    red = [figure for figure in figures if not figure.is_ok]
-    assert [figure.figure for figure in red] == ["backlog", "conflicts"]
-    assert list(figures[:2]) == red
-    assert [(figure.value, figure.unit) for figure in red] == [(2, "sessions"), (1, "sessions")]
-    assert all(figure.remedy for figure in red)
-
-
-async def test_health_has_no_remedy_where_there_is_nothing_to_do(
-    manager: NativeSessionManager,
-) -> None:
-    # Nothing is due, soft-deleted, held or in conflict; the archive is empty.
-    figures = await manager.check_health()
-
-    assert {figure.figure: figure.value for figure in figures if figure.figure != "size"} == {
-        "backlog": 0,
-        "soft_deleted": 0,
-        "conflicts": 0,
-        "held": 0,
-        "oldest_archived": None,
-    }
-    assert [figure.remedy for figure in figures] == [None] * len(figures)
-
-
-async def test_without_the_revision_the_calls_say_to_upgrade(
-    manager: NativeSessionManager, connection: psycopg.Connection
-) -> None:
-    connection.execute("DROP VIEW engine_archive_health")
-    with pytest.raises(NotUpgraded):
-        await manager.check_health()
 
 
 # The statements in a synchronous session

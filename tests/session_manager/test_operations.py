@@ -1,4 +1,4 @@
-"""Verification and privileges through the manager."""
+"""Health, verification and privileges through the manager."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from aria_db import functions
 from aria_db.database import Database
-from aria_db.errors import DatabaseError, InvalidArgument, PermissionDenied
+from aria_db.errors import DatabaseError, InvalidArgument, NotUpgraded, PermissionDenied
 from aria_db.install import migrate
 from aria_db.session_manager import ARCHIVE, NativeSessionManager, NewMessage, NewSession
 from tests.support import command_line, new_session
 from tests.support.access import grant, grant_live_tables
 from tests.support.command_line import lines
+from tests.support.retention import old_sessions
 from tests.support.rows import archive
 
 pytestmark = pytest.mark.anyio
@@ -168,3 +169,45 @@ async def test_a_reader_checks_and_lists_and_does_nothing_else(
     ):
         with pytest.raises(PermissionDenied):
             await refused
+
+
+async def test_health_names_the_figures_that_are_not_ok_first(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    assert all(figure.is_ok for figure in await manager.check_health())
+    old_sessions(connection, 2)
+    session_id = new_session(connection)
+    await manager.archive_session(session_id)
+    new_session(connection, id=session_id)
+
+    figures = await manager.check_health()
+
+    red = [figure for figure in figures if not figure.is_ok]
+    assert [figure.figure for figure in red] == ["backlog", "conflicts"]
+    assert list(figures[:2]) == red
+    assert [(figure.value, figure.unit) for figure in red] == [(2, "sessions"), (1, "sessions")]
+    assert all(figure.remedy for figure in red)
+
+
+async def test_health_has_no_remedy_where_there_is_nothing_to_do(
+    manager: NativeSessionManager,
+) -> None:
+    # Nothing is due, soft-deleted, held or in conflict; the archive is empty.
+    figures = await manager.check_health()
+
+    assert {figure.figure: figure.value for figure in figures if figure.figure != "size"} == {
+        "backlog": 0,
+        "soft_deleted": 0,
+        "conflicts": 0,
+        "held": 0,
+        "oldest_archived": None,
+    }
+    assert [figure.remedy for figure in figures] == [None] * len(figures)
+
+
+async def test_without_the_revision_the_calls_say_to_upgrade(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    connection.execute("DROP VIEW engine_archive_health")
+    with pytest.raises(NotUpgraded):
+        await manager.check_health()
