@@ -158,6 +158,14 @@ def breaks_the_law(journal: Journal, rng: random.Random) -> Step:
                     " SELECT now(), live.* FROM engine_chat_messages AS live WHERE session_id = %s",
                     found,
                 )
+                # As it should be, so that the two transactions are the only fault.
+                connection.execute(
+                    "INSERT INTO engine_archive_event"
+                    " (session_id, event, at, actor, role, message_count)"
+                    " SELECT %s, 'archived', now(), session_user, session_user, count(*)"
+                    " FROM engine_chat_message_archive WHERE session_id = %s",
+                    found * 2,
+                )
             connection.execute("DELETE FROM engine_chat_sessions WHERE id = %s", found)
 
     return step
