@@ -4,14 +4,16 @@
 -- taken first; then the plan is made again, from what cannot change any more.
 --
 -- Other clients wait behind these locks, and may hold what is still to be locked. So an
--- attempt lets go of all its locks after 100 ms, before anyone's deadlock_timeout is over
--- (1 s by default). The attempts end after lock_timeout.
+-- attempt lets go of all its locks before anyone's deadlock_timeout is over (1 s by default):
+-- the first after 100 ms, each later one after longer, up to half of deadlock_timeout. The
+-- attempts end after lock_timeout.
 DO $adoption$
 DECLARE
     c_source CONSTANT text := nullif(current_setting('aria_db.adopt_schema'), '');
     c_lock_timeout CONSTANT text := current_setting('lock_timeout');
     c_until CONSTANT timestamptz := clock_timestamp() + c_lock_timeout::interval;
-    c_attempt CONSTANT interval := '100 ms';
+    c_longest_attempt CONSTANT interval := current_setting('deadlock_timeout')::interval / 2;
+    v_attempt interval := least(interval '100 ms', c_longest_attempt);
     v_kind text;
     v_problems record;
     v_step record;
@@ -34,7 +36,7 @@ BEGIN
 
         <<attempts>>
         LOOP
-            v_attempt_until := clock_timestamp() + c_attempt;
+            v_attempt_until := clock_timestamp() + v_attempt;
             BEGIN
                 FOR v_step IN
                     SELECT * FROM pg_temp.adoption_plan(c_source, current_schema()) AS plan
@@ -60,6 +62,7 @@ BEGIN
                                 'pg_stat_activity shows them.';
                     END IF;
                     PERFORM pg_sleep(0.05);
+                    v_attempt := least(v_attempt * 1.5, c_longest_attempt);
             END;
         END LOOP;
     END LOOP;

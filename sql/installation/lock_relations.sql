@@ -2,10 +2,11 @@
 --
 -- Clients take these locks in whatever order their statements need them, and a revision keeps
 -- what it has until it commits. To avoid a deadlock, in which PostgreSQL might end the client, an
--- attempt at all locks takes at most 100 ms (deadlock_timeout is 1 s by default) and then lets go
--- of all of them. The attempts end after lock_timeout. LOCK TABLE on a view would lock the chat
--- tables, which it reads; ALTER VIEW ... DROP DEFAULT, of a default that is not there, locks the
--- view alone.
+-- attempt at all locks is shorter than deadlock_timeout (1 s by default) and then lets go of all
+-- of them. The first takes at most 100 ms, so that clients hardly notice it; where they are never
+-- idle, each takes longer than the one before, up to half of deadlock_timeout. The attempts end
+-- after lock_timeout. LOCK TABLE on a view would lock the chat tables, which it reads; ALTER VIEW
+-- ... DROP DEFAULT, of a default that is not there, locks the view alone.
 CREATE OR REPLACE FUNCTION pg_temp.lock_relations(relation_names text[])
 RETURNS void
 LANGUAGE plpgsql
@@ -13,11 +14,13 @@ AS $function$
 DECLARE
     c_lock_timeout CONSTANT text := current_setting('lock_timeout');
     c_until CONSTANT timestamptz := clock_timestamp() + c_lock_timeout::interval;
+    c_longest_attempt CONSTANT interval := current_setting('deadlock_timeout')::interval / 2;
+    v_attempt interval := least(interval '100 ms', c_longest_attempt);
     v_attempt_until timestamptz;
     v_relation record;
 BEGIN
     LOOP
-        v_attempt_until := clock_timestamp() + interval '100 ms';
+        v_attempt_until := clock_timestamp() + v_attempt;
         BEGIN
             FOR v_relation IN
                 SELECT
@@ -53,6 +56,7 @@ BEGIN
                             'pg_stat_activity shows them.';
                 END IF;
                 PERFORM pg_sleep(0.05);
+                v_attempt := least(v_attempt * 1.5, c_longest_attempt);
         END;
     END LOOP;
 END;
