@@ -701,6 +701,7 @@ CREATE FUNCTION public.archive_sessions(session_ids uuid[], run_id bigint DEFAUL
 DECLARE
     v_live uuid[];
     v_copied uuid[];
+    v_were_left boolean;
     v_elsewhere record;
     v_archived_at timestamptz;
     v_detail text;
@@ -731,7 +732,14 @@ BEGIN
 
         PERFORM _refuse_if_held(v_live, 'moved');
 
-        SELECT array_agg(copied.id) INTO v_copied
+        -- Nobody writes down one more while the sessions are locked.
+        SELECT
+            array_agg(copied.id),
+            EXISTS (
+                SELECT 1 FROM engine_archive_left AS left_behind
+                WHERE left_behind.session_id = ANY(v_live)
+            )
+        INTO v_copied, v_were_left
         FROM (
             SELECT archived.id
             FROM engine_chat_session_archive AS archived
@@ -823,37 +831,30 @@ BEGIN
             count(*) AS messages
         FROM archived_messages
         GROUP BY archived_messages.session_id
-    ),
-
-    archived_events AS (
-        INSERT INTO engine_archive_event AS journal
-        (session_id, event, at, actor, role, run_id, message_count)
-        SELECT
-            archived_sessions.id,
-            'archived',
-            v_archived_at,
-            v_actor,
-            session_user,
-            archive_sessions.run_id,
-            coalesce(message_counts.messages, 0)
-        FROM archived_sessions
-        LEFT JOIN message_counts ON archived_sessions.id = message_counts.session_id
-        RETURNING
-            journal.session_id,
-            journal.message_count
-    ),
-
-    no_longer_left AS (
-        DELETE FROM engine_archive_left AS left_behind
-        WHERE left_behind.session_id = ANY(v_live)
     )
 
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, run_id, message_count)
     SELECT
-        archived_events.session_id,
+        archived_sessions.id,
+        'archived',
         v_archived_at,
-        archived_events.message_count,
-        TRUE
-    FROM archived_events;
+        v_actor,
+        session_user,
+        archive_sessions.run_id,
+        coalesce(message_counts.messages, 0)
+    FROM archived_sessions
+    LEFT JOIN message_counts ON archived_sessions.id = message_counts.session_id
+    RETURNING
+        journal.session_id,
+        journal.at,
+        journal.message_count,
+        TRUE;
+
+    IF v_were_left THEN
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = ANY(v_live);
+    END IF;
 
     -- The prune records its batches itself.
     IF v_run_kind = 'archive' AND v_live <> '{}' THEN
@@ -2554,8 +2555,7 @@ CREATE TABLE public.engine_archive_event (
     role text NOT NULL,
     run_id bigint,
     message_count bigint,
-    detail jsonb,
-    CONSTRAINT engine_archive_event_event_check CHECK ((event = ANY (ARRAY['archived'::text, 'restored'::text, 'purged'::text, 'deleted'::text, 'held'::text, 'released'::text, 'resolved'::text])))
+    detail jsonb
 );
 
 --

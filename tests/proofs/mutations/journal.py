@@ -61,32 +61,33 @@ _ROLE = ("session_user", "current_user")
 
 def _archived() -> Mutations:
     name = "archive_sessions"
-    block = """            archived_sessions.id,
-            'archived',
-            v_archived_at,
-            v_actor,
-            session_user,
-            archive_sessions.run_id,
-            coalesce(message_counts.messages, 0)
+    block = """        archived_sessions.id,
+        'archived',
+        v_archived_at,
+        v_actor,
+        session_user,
+        archive_sessions.run_id,
+        coalesce(message_counts.messages, 0)
 """
     yield fault(
         name,
         "no event is written",
         (
-            "        INSERT INTO engine_archive_event AS journal\n"
-            "        (session_id, event, at, actor, role, run_id, message_count)\n",
+            "    INSERT INTO engine_archive_event AS journal\n"
+            "    (session_id, event, at, actor, role, run_id, message_count)\n",
             "",
         ),
         (
             block,
-            "archived_sessions.id AS session_id, "
-            "coalesce(message_counts.messages, 0) AS message_count\n",
+            "archived_sessions.id, v_archived_at, coalesce(message_counts.messages, 0), TRUE\n",
         ),
         (
-            "        RETURNING\n"
-            "            journal.session_id,\n"
-            "            journal.message_count\n",
-            "",
+            "\n    RETURNING\n"
+            "        journal.session_id,\n"
+            "        journal.at,\n"
+            "        journal.message_count,\n"
+            "        TRUE;",
+            ";",
         ),
         test=_DEED("archive several"),
     )

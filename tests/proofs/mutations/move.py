@@ -103,9 +103,9 @@ def _archive() -> Mutations:
             "SELECT live.* FROM engine_chat_messages AS live WHERE live.session_id = ANY(v_live)",
         ),
         (
-            "    FROM archived_events;\n",
-            "    FROM archived_events;\n"
-            "    DELETE FROM engine_chat_sessions AS live WHERE live.id = ANY(v_live);\n",
+            "    IF v_were_left THEN\n",
+            "    DELETE FROM engine_chat_sessions AS live WHERE live.id = ANY(v_live);\n"
+            "    IF v_were_left THEN\n",
         ),
         test=_ARCHIVE_WAITS.format("delete a message"),
     )

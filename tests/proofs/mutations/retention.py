@@ -584,7 +584,7 @@ def _left() -> Mutations:
     yield fault(
         "archive_sessions",
         "a session that moved is left on the list",
-        (in_the_move("ANY(v_live)"), "        WHERE FALSE\n"),
+        ("    IF v_were_left THEN\n", "    IF FALSE THEN\n"),
         test=LEFT["archived"],
     )
     yield fault(

@@ -533,15 +533,3 @@ def test_the_history_of_a_session_outlives_it_in_the_order_of_its_deeds(
     assert [event.event for event in history] == [*expected, DEEDS[end].wrote[0][0]]
     assert [event.at for event in history] == sorted(event.at for event in history)
     assert [event.event for event in events(connection, bystander)] == ["archived"]
-
-
-@pytest.mark.parametrize("event", ["vanished", "", None])
-def test_the_journal_takes_no_event_that_there_is_not(
-    connection: psycopg.Connection, event: str | None
-) -> None:
-    with pytest.raises((psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation)):
-        connection.execute(
-            "INSERT INTO engine_archive_event (session_id, event, at, actor, role)"
-            " VALUES (gen_random_uuid(), %s, now(), 'ada', 'ada')",
-            [event],
-        )
