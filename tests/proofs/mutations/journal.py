@@ -360,8 +360,8 @@ def _resolved() -> Mutations:
         actor=("v_actor", "session_user"),
         message_count=("resolve_session_conflict.message_count", "NULL"),
         destination=("'destination', resolve_session_conflict.destination, ", ""),
-        kept=(", 'kept', v_kept", ""),
     )
+    yield from _fields(name, block, f"{RESOLVED}[live-live-tables]", kept=(", 'kept', v_kept", ""))
     yield from _fields(name, block, _DEED("resolve to live"), at=("clock_timestamp()", "now()"))
     yield from _fields(name, block, _ROLE_OF("resolve to live"), role=_ROLE)
     yield fault(
