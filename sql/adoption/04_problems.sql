@@ -167,7 +167,12 @@ AS $function$
     SELECT
         chat_tables.table_path,
         format('has no unique index on %s', array_to_string(chat_tables.key_columns, ', ')),
-        'A row could be in it twice: give it a primary key.'
+        CASE chat_tables.chat_kind
+            WHEN 'p' THEN 'A row could be in it twice. A partitioned table can have such an index only if it is '
+                'partitioned by these columns: partition it by HASH (' || chat_tables.key_columns[1] || '), or use a '
+                'plain table.'
+            ELSE 'A row could be in it twice: give it a primary key.'
+        END
     FROM chat_tables
     WHERE
         chat_tables.chat_kind IN ('r', 'p')
@@ -187,6 +192,14 @@ AS $function$
                         AND columns.attnum = ANY(key_index.indkey [0:key_index.indnkeyatts - 1])
                 ) <@ chat_tables.key_columns
         )
+    UNION ALL
+    SELECT
+        chat_tables.table_path,
+        'is unlogged: a crash of the server empties it',
+        format('ALTER TABLE %s SET LOGGED.', chat_tables.table_path)
+    FROM chat_tables
+    INNER JOIN pg_catalog.pg_class AS holding ON chat_tables.chat = holding.oid
+    WHERE holding.relpersistence = 'u'
     UNION ALL
     SELECT
         messages.table_path,

@@ -5,14 +5,21 @@
 -- order: a column that is added between a check and a lock would be missed.
 -- archive_column_drift() is asked only where something differs at first sight: it takes
 -- three times as long to say that all is well.
+--
+-- Returns whether nothing of others acts on the tables (_are_tables_plain, asked only where something
+-- differs at first sight). Where something does, the caller compares. What cannot be compared is refused,
+-- the tables that hang on chat rows are locked, and deferred constraints are checked at once from here on.
+-- is_move false: rows are deleted for good, and their columns need not fit.
 -- No SET clause of its own: the callers have pinned the search path.
-CREATE OR REPLACE FUNCTION _lock_and_check_tables()
-RETURNS void
+CREATE OR REPLACE FUNCTION _lock_and_check_tables(is_move boolean DEFAULT TRUE)
+RETURNS boolean
 LANGUAGE plpgsql
 VOLATILE
 AS $function$
 DECLARE
     v_drift record;
+    v_are_different boolean;
+    v_is_plain boolean;
 BEGIN
     LOCK TABLE
         engine_chat_sessions,
@@ -69,52 +76,115 @@ BEGIN
         END IF;
     END IF;
 
-    IF
-        EXISTS (
-            SELECT 1
-            FROM (
-                VALUES
-                ('engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass),
-                ('engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass)
-            ) AS table_pairs (live, archive)
-            WHERE
-                -- of a view, the table beneath it is looked at as well
-                EXISTS (
-                    SELECT 1 FROM pg_catalog.pg_rewrite AS view_rule
-                    WHERE view_rule.ev_class IN (table_pairs.live, table_pairs.archive)
-                )
-                OR ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(
-                    SELECT (live_column.attname, live_column.atttypid, live_column.atttypmod)
-                    FROM pg_catalog.pg_attribute AS live_column
-                    WHERE
-                        live_column.attrelid = table_pairs.live
-                        AND live_column.attnum > 0
-                        AND NOT live_column.attisdropped
-                    ORDER BY live_column.attnum
-                )
-                <> ARRAY(
-                    SELECT (archive_column.attname, archive_column.atttypid, archive_column.atttypmod)
-                    FROM pg_catalog.pg_attribute AS archive_column
-                    WHERE
-                        archive_column.attrelid = table_pairs.archive
-                        AND archive_column.attnum > 0
-                        AND NOT archive_column.attisdropped
-                    ORDER BY archive_column.attnum
-                )
-        )
-    THEN
+    -- One look at the catalogue, because each archive takes it: whether the columns of both tables are
+    -- the same, and whether these are four plain tables, of which the live ones have the two triggers that
+    -- the messages' key makes on each, and the archives none.
+    SELECT
+        bool_or(pairs.are_different),
+        bool_and(pairs.are_plain) AND current_setting('session_replication_role') <> 'replica'
+    INTO v_are_different, v_is_plain
+    FROM (
+        SELECT
+            ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(
+                SELECT (live_column.attname, live_column.atttypid, live_column.atttypmod)
+                FROM pg_catalog.pg_attribute AS live_column
+                WHERE
+                    live_column.attrelid = table_pairs.live
+                    AND live_column.attnum > 0
+                    AND NOT live_column.attisdropped
+                ORDER BY live_column.attnum
+            )
+            <> ARRAY(
+                SELECT (archive_column.attname, archive_column.atttypid, archive_column.atttypmod)
+                FROM pg_catalog.pg_attribute AS archive_column
+                WHERE
+                    archive_column.attrelid = table_pairs.archive
+                    AND archive_column.attnum > 0
+                    AND NOT archive_column.attisdropped
+                ORDER BY archive_column.attnum
+            ) AS are_different,
+            (
+                SELECT
+                    bool_and(
+                        chat.relkind = 'r'
+                        AND NOT chat.relhasrules
+                        AND NOT chat.relhassubclass
+                        AND (chat.oid = table_pairs.live OR NOT chat.relhastriggers)
+                    )
+                FROM pg_catalog.pg_class AS chat
+                WHERE chat.oid IN (table_pairs.live, table_pairs.archive)
+            )
+            AND (
+                SELECT
+                    count(*) = 2
+                    AND bool_and(
+                        key_trigger.tgisinternal
+                        AND key_trigger.tgenabled = 'O'
+                        AND NOT key_trigger.tgdeferrable
+                        AND key_trigger.tgconstrrelid = table_pairs.other
+                        -- on the messages: the check of what is inserted, on session_id
+                        AND (
+                            key_trigger.tgtype & 4 = 0
+                            OR EXISTS (
+                                SELECT 1
+                                FROM pg_catalog.pg_constraint AS session_key
+                                INNER JOIN pg_catalog.pg_attribute AS key_column
+                                    ON
+                                        session_key.conrelid = key_column.attrelid
+                                        AND session_key.conkey = ARRAY[key_column.attnum]
+                                WHERE
+                                    session_key.oid = key_trigger.tgconstraint
+                                    AND key_column.attname = 'session_id'
+                            )
+                        )
+                    )
+                    AND bool_or(key_trigger.tgtype & 4 <> 0) = table_pairs.has_messages
+                FROM pg_catalog.pg_trigger AS key_trigger
+                WHERE key_trigger.tgrelid = table_pairs.live
+            ) AS are_plain
+        FROM (
+            VALUES
+            (
+                'engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass,
+                'engine_chat_messages'::regclass, FALSE
+            ),
+            (
+                'engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass,
+                'engine_chat_sessions'::regclass, TRUE
+            )
+        ) AS table_pairs (live, archive, other, has_messages)
+    ) AS pairs;
+
+    -- Of a view, the table beneath it is looked at as well.
+    IF is_move AND (v_are_different OR NOT v_is_plain) THEN
         SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'column %.% %', v_drift.live_table, v_drift.column_name, v_drift.problem
                 USING ERRCODE = 'AR002',
-                HINT = 'Nothing was moved. Give the archive archived_at first and then the columns of the live '
-                    'table in their order; SELECT * FROM archive_column_drift() lists every difference.';
+                HINT = 'Nothing was moved. ' || CASE
+                    WHEN
+                        EXISTS (
+                            SELECT 1 FROM pg_catalog.pg_class AS chat
+                            WHERE chat.oid = 'engine_chat_sessions'::regclass AND chat.relkind = 'v'
+                        )
+                        THEN 'Run `aria-db adopt` again: it gives the archives and the views what the tables have.'
+                    ELSE 'Give the archive archived_at first and then the columns of the live table in their order.'
+                END || ' SELECT * FROM archive_column_drift() lists every difference.';
         END IF;
     END IF;
+
+    IF v_is_plain OR _are_tables_plain() THEN
+        RETURN TRUE;
+    END IF;
+
+    PERFORM _lock_dependent_tables();
+    PERFORM _refuse_unsafe_tables();
+    PERFORM _set_constraints(TRUE);
+    RETURN FALSE;
 END;
 $function$;
 
-COMMENT ON FUNCTION _lock_and_check_tables() IS
-'Internal to the moves: locks the chat tables against ALTER TABLE and raises AR002 on column drift.';
+COMMENT ON FUNCTION _lock_and_check_tables(boolean) IS
+'Internal to the moves: locks the chat tables, raises AR002 on column drift, tells whether to compare.';
 
-REVOKE ALL ON FUNCTION _lock_and_check_tables() FROM public;
+REVOKE ALL ON FUNCTION _lock_and_check_tables(boolean) FROM public;

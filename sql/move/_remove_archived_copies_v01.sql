@@ -6,7 +6,9 @@
 -- are the rows as they were deleted, and a refusal brings them back. The journal calls
 -- it resolved, as it does where a person decided. The caller has locked the sessions and
 -- pinned the search path.
-CREATE OR REPLACE FUNCTION _remove_archived_copies(session_ids uuid[], run_id bigint, actor text)
+CREATE OR REPLACE FUNCTION _remove_archived_copies(
+    session_ids uuid[], run_id bigint, actor text, is_plain boolean
+)
 RETURNS void
 LANGUAGE plpgsql
 VOLATILE
@@ -14,6 +16,11 @@ AS $function$
 DECLARE
     v_conflict record;
 BEGIN
+    -- What hangs on the live copy moves to what hangs on the archived one.
+    IF NOT is_plain THEN
+        PERFORM _begin_checked_move(session_ids, clock_timestamp());
+    END IF;
+
     WITH
     removed_messages AS (
         DELETE FROM engine_chat_messages AS live
@@ -62,6 +69,10 @@ BEGIN
                 'shows what differs and merges the two.';
     END IF;
 
+    IF NOT is_plain THEN
+        PERFORM _check_gone('live', session_ids);
+    END IF;
+
     INSERT INTO engine_archive_event AS journal
     (session_id, event, at, actor, role, run_id, message_count, detail)
     SELECT
@@ -84,7 +95,7 @@ BEGIN
 END;
 $function$;
 
-COMMENT ON FUNCTION _remove_archived_copies(uuid[], bigint, text) IS
+COMMENT ON FUNCTION _remove_archived_copies(uuid[], bigint, text, boolean) IS
 'Internal to archive_sessions: removes live sessions that the archive holds bit for bit; AR001 otherwise.';
 
-REVOKE ALL ON FUNCTION _remove_archived_copies(uuid[], bigint, text) FROM public;
+REVOKE ALL ON FUNCTION _remove_archived_copies(uuid[], bigint, text, boolean) FROM public;

@@ -16,6 +16,10 @@
 --   * DELETE ... RETURNING gives each row as it was deleted: an update under way
 --     is waited for, and what it wrote is archived.
 --   * Rows are locked in the order of their ids: two calls cannot deadlock.
+-- Where others act on the chat tables (triggers, foreign keys of other tables), the move compares what
+-- is there afterwards with what it locked, and refuses with AR006 what is not the same; rows that hang
+-- on the sessions move with them or make it refuse, AR005. A constraint of the archive that refuses a
+-- row is AR007.
 CREATE OR REPLACE FUNCTION archive_sessions(
     session_ids uuid[],
     run_id bigint DEFAULT NULL,
@@ -26,6 +30,8 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
+-- looking at the catalogue costs little, whatever the planner thinks
+SET jit = 'off'
 -- A row that a policy hides would be lost: fail rather than not see it.
 SET row_security = 'off'
 -- One plan for arrays of every length, kept for the life of the connection. It may
@@ -39,7 +45,15 @@ DECLARE
     v_were_left boolean;
     v_elsewhere record;
     v_archived_at timestamptz;
+    v_is_plain boolean;
+    v_attempts integer := 0;
+    v_images text[];
+    v_sqlstate text;
+    v_message text;
     v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
     v_actor CONSTANT text := _actor(actor);
     v_run_kind text;
 BEGIN
@@ -52,10 +66,11 @@ BEGIN
     IF run_id IS NOT NULL THEN
         v_run_kind := _check_archive_run(run_id, '{archive, prune}');
     END IF;
-    PERFORM _lock_and_check_tables();
+    v_is_plain := _lock_and_check_tables();
 
     <<find_sessions>>
     LOOP
+        v_attempts := v_attempts + 1;
         SELECT coalesce(array_agg(locked.id), '{}') INTO v_live
         FROM (
             SELECT live.id
@@ -85,7 +100,7 @@ BEGIN
             WHERE archived.session_id = ANY(v_live)
         ) AS copied;
         IF v_copied IS NOT NULL THEN
-            PERFORM _remove_archived_copies(v_copied, run_id, v_actor);
+            PERFORM _remove_archived_copies(v_copied, run_id, v_actor, v_is_plain);
             v_live := ARRAY(SELECT unnest(v_live) EXCEPT SELECT unnest(v_copied));
         END IF;
 
@@ -110,7 +125,8 @@ BEGIN
             ORDER BY is_live DESC
         LOOP
             IF v_elsewhere.is_live THEN
-                CONTINUE find_sessions WHEN v_live = '{}';
+                -- A session that moves to and fro all the time is not waited for.
+                CONTINUE find_sessions WHEN v_live = '{}' AND v_attempts < 100;
                 -- Rows are locked, and another one now would be out of order.
                 RAISE EXCEPTION 'session % was restored while it was being archived', v_elsewhere.id
                     USING ERRCODE = 'serialization_failure',
@@ -127,6 +143,9 @@ BEGIN
 
     -- Not now(): this transaction may have begun before the last message did.
     v_archived_at := clock_timestamp();
+    IF NOT v_is_plain THEN
+        v_images := _begin_checked_move(v_live, v_archived_at);
+    END IF;
 
     RETURN QUERY
     WITH
@@ -186,6 +205,10 @@ BEGIN
         journal.message_count,
         TRUE;
 
+    IF NOT v_is_plain THEN
+        PERFORM _end_checked_move(v_live, v_images);
+    END IF;
+
     IF v_were_left THEN
         DELETE FROM engine_archive_left AS left_behind
         WHERE left_behind.session_id = ANY(v_live);
@@ -201,15 +224,23 @@ BEGIN
             AND journal.event = 'archived' AND journal.at = v_archived_at;
     END IF;
 EXCEPTION
-    -- Found too late for the check above: a row that somebody else put into the archive
-    -- meanwhile, or a message id that another archived session has.
-    WHEN unique_violation THEN
-        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
-        RAISE EXCEPTION 'a session or message to archive has the id of one that is in the archive'
-            USING ERRCODE = 'AR001',
-            DETAIL = v_detail,
-            HINT = 'Nothing was moved. Try again; if it stays, `aria-db conflicts` shows what differs and '
-                'merges the two.';
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS
+            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        PERFORM _raise_move_error(
+            'archive', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
+        );
+        -- Found too late for the check above: a row that somebody else put into the archive
+        -- meanwhile, or a message id that another archived session has.
+        IF v_sqlstate = '23505' THEN
+            RAISE EXCEPTION 'a session or message to archive has the id of one that is in the archive'
+                USING ERRCODE = 'AR001',
+                DETAIL = v_detail,
+                HINT = 'Nothing was moved. Try again; if it stays, `aria-db conflicts` shows what differs and '
+                    'merges the two.';
+        END IF;
+        RAISE;
 END;
 $function$;
 

@@ -1,16 +1,27 @@
 -- delete_chat_session: deletes a live session and its messages for good.
 --
 -- A session on hold is not deleted: AR003. The archive is not touched. No row: no such live
--- session.
+-- session. Rows of other tables that refer to it follow their foreign keys; AR005 where a cascade would
+-- reach another session, or a key refuses. AR006: a trigger kept a row.
 CREATE OR REPLACE FUNCTION delete_chat_session(session_id uuid, actor text DEFAULT NULL)
 RETURNS TABLE (id uuid, deleted_at timestamptz, message_count bigint)
 LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
+-- looking at the catalogue costs little, whatever the planner thinks
+SET jit = 'off'
 -- A row that a policy hides would be left behind: fail rather than not see it.
 SET row_security = 'off'
 AS $function$
+DECLARE
+    v_is_plain boolean;
+    v_sqlstate text;
+    v_message text;
+    v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
 BEGIN
     IF session_id IS NULL THEN
         RAISE EXCEPTION 'session_id must not be NULL'
@@ -18,14 +29,22 @@ BEGIN
             HINT = 'Pass the id of the session to delete.';
     END IF;
 
+    v_is_plain := _lock_and_check_tables(is_move => FALSE);
     PERFORM 1
     FROM engine_chat_sessions AS live
     WHERE live.id = delete_chat_session.session_id
     FOR UPDATE;
     IF NOT FOUND THEN
+        IF NOT v_is_plain THEN
+            PERFORM _set_constraints(FALSE);
+        END IF;
         RETURN;
     END IF;
     PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
+
+    IF NOT v_is_plain THEN
+        PERFORM _find_dependents('live', ARRAY[session_id], is_deletion => TRUE);
+    END IF;
 
     deleted_at := clock_timestamp();
     WITH
@@ -60,7 +79,21 @@ BEGIN
         journal.session_id,
         journal.message_count
     INTO id, message_count;
+
+    IF NOT v_is_plain THEN
+        PERFORM _check_gone('live', ARRAY[session_id]);
+        PERFORM _set_constraints(FALSE);
+    END IF;
     RETURN NEXT;
+EXCEPTION
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS
+            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        PERFORM _raise_move_error(
+            'nowhere', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
+        );
+        RAISE;
 END;
 $function$;
 

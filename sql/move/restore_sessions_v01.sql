@@ -10,8 +10,9 @@
 -- from its last update or from now, whichever is later. Null: never.
 -- run_id: an open run of the kind restore or undo, which the journal then names.
 --
--- One statement moves all rows, so that sessions that refer to each other may come in any
--- order. Locks are taken in the order of the ids, those in the archive first.
+-- Sessions that refer to each other may come in any order. Locks are taken in the order of the ids,
+-- those in the archive first. Rows of other tables that were archived with a session come back with it.
+-- AR007: a constraint of the live tables refuses a row. AR006: a trigger changes one.
 CREATE OR REPLACE FUNCTION restore_sessions(
     session_ids uuid[],
     run_id bigint DEFAULT NULL,
@@ -24,6 +25,8 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
+-- looking at the catalogue costs little, whatever the planner thinks
+SET jit = 'off'
 -- A row that a policy hides would be lost: fail rather than not see it.
 SET row_security = 'off'
 AS $function$
@@ -34,8 +37,15 @@ DECLARE
     v_activated uuid[];
     v_restored uuid[];
     v_restored_at timestamptz;
+    v_is_plain boolean;
+    v_attempts integer := 0;
     v_conflicting uuid;
+    v_sqlstate text;
+    v_message text;
     v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
 BEGIN
     IF session_ids IS NULL OR array_position(session_ids, NULL) IS NOT NULL THEN
         RAISE EXCEPTION 'session_ids must be an array of uuids without NULL'
@@ -46,9 +56,10 @@ BEGIN
         PERFORM _check_archive_run(run_id, '{restore, undo}');
     END IF;
 
-    PERFORM _lock_and_check_tables();
+    v_is_plain := _lock_and_check_tables();
 
     LOOP
+        v_attempts := v_attempts + 1;
         -- A second restore waits here, and then finds the sessions live.
         v_archived := ARRAY(
             SELECT archived.id
@@ -74,7 +85,7 @@ BEGIN
         WHERE found.id = ANY(session_ids) AND found.id <> ALL(v_archived || v_live)
         LIMIT 1;
         EXIT WHEN NOT FOUND;
-        IF v_archived || v_live <> '{}' THEN
+        IF v_archived || v_live <> '{}' OR v_attempts = 100 THEN
             -- Rows are locked, and another one now would be out of order.
             RAISE EXCEPTION 'session % was moved while it was being restored', v_moved_meanwhile
                 USING ERRCODE = 'serialization_failure',
@@ -84,57 +95,51 @@ BEGIN
 
     v_restored_at := clock_timestamp();
     IF v_archived <> '{}' THEN
-        BEGIN
-            -- "Every column but archived_at" has no static form.
-            EXECUTE format(
-                $statement$
-                WITH
-                moved_sessions AS (
-                    DELETE FROM engine_chat_session_archive AS archived
-                    WHERE archived.id = ANY($1)
-                    RETURNING archived.*
-                ),
-
-                moved_messages AS (
-                    DELETE FROM engine_chat_message_archive AS archived
-                    WHERE archived.session_id = ANY($1)
-                    RETURNING archived.*
-                ),
-
-                restored_sessions AS (
-                    INSERT INTO engine_chat_sessions (%1$s)
-                    OVERRIDING SYSTEM VALUE
-                    SELECT %1$s FROM moved_sessions
-                )
-
-                INSERT INTO engine_chat_messages (%2$s)
-                OVERRIDING SYSTEM VALUE
-                SELECT %2$s FROM moved_messages
-                $statement$,
-                _insertable_columns('engine_chat_sessions'::regclass),
-                _insertable_columns('engine_chat_messages'::regclass)
-            ) USING v_archived;
-        EXCEPTION
-            WHEN unique_violation THEN
-                GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
-                -- Of a session that is live no row says so if only a message of it is.
-                v_conflicting := coalesce(
-                    (SELECT live.id FROM engine_chat_sessions AS live WHERE live.id = ANY(v_archived) LIMIT 1),
-                    CASE cardinality(v_archived) WHEN 1 THEN v_archived[1] END
-                );
-                RAISE EXCEPTION '% archived, and its id or that of one of its messages is live',
-                    coalesce(format('session %s is', v_conflicting), 'one of the sessions is')
-                    USING ERRCODE = 'AR001',
-                    DETAIL = v_detail,
-                    HINT = 'Nothing was moved. `aria-db conflicts` (engine_session_conflict, '
-                        'resolve_session_conflict()) shows what differs and merges the two.';
-        END;
+        <<move>>
+        FOR v_try IN 1..2 LOOP
+            BEGIN
+                PERFORM _move_back(v_archived, v_is_plain);
+                EXIT move;
+            EXCEPTION
+                WHEN OTHERS THEN
+                    GET STACKED DIAGNOSTICS
+                        v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+                        v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+                    -- A column that the live table has got since: its default, once.
+                    CONTINUE move WHEN
+                        v_sqlstate = '23502' AND v_try = 1 AND _fill_missing_values(v_archived);
+                    PERFORM _raise_move_error(
+                        'live', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, v_is_plain
+                    );
+                    IF v_sqlstate = '23505' THEN
+                        -- Of a session that is live no row says so if only a message of it is.
+                        v_conflicting := coalesce(
+                            (
+                                SELECT live.id FROM engine_chat_sessions AS live
+                                WHERE live.id = ANY(v_archived)
+                                LIMIT 1
+                            ),
+                            CASE cardinality(v_archived) WHEN 1 THEN v_archived[1] END
+                        );
+                        RAISE EXCEPTION '% archived, and its id or that of one of its messages is live',
+                            coalesce(format('session %s is', v_conflicting), 'one of the sessions is')
+                            USING ERRCODE = 'AR001',
+                            DETAIL = v_detail,
+                            HINT = 'Nothing was moved. `aria-db conflicts` (engine_session_conflict, '
+                                'resolve_session_conflict()) shows what differs and merges the two.';
+                    END IF;
+                    RAISE;
+            END;
+        END LOOP;
+    END IF;
+    IF NOT v_is_plain THEN
+        PERFORM _set_constraints(FALSE);
     END IF;
 
     WITH activated AS (
         UPDATE engine_chat_sessions AS live
         SET status = 'active'
-        WHERE live.id = ANY(v_archived || v_live) AND live.status = 'archived'
+        WHERE live.id = ANY(v_live) AND live.status = 'archived'
         RETURNING live.id
     )
 

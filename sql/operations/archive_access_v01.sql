@@ -19,6 +19,8 @@ BEGIN ATOMIC
         ('engine_archive_run_list', 'SELECT', NULL, 'SELECT'),
         ('engine_archive_health', 'SELECT', NULL, 'SELECT'),
         ('archive_column_drift()', 'EXECUTE', NULL, 'EXECUTE'),
+        ('archive_hazards()', 'EXECUTE', NULL, 'EXECUTE'),
+        ('archive_dependents()', 'EXECUTE', NULL, 'EXECUTE'),
         ('estimate_sessions(text, text, text, timestamptz, timestamptz)', 'EXECUTE', 'EXECUTE', 'EXECUTE'),
         ('archive_session(uuid, text)', NULL, 'EXECUTE', 'EXECUTE'),
         ('archive_sessions(uuid[], bigint, text)', NULL, 'EXECUTE', 'EXECUTE'),
@@ -45,6 +47,7 @@ BEGIN ATOMIC
         ('engine_archive_run', NULL, NULL, 'SELECT'),
         ('engine_archive_event', NULL, NULL, 'SELECT'),
         ('engine_archive_left', NULL, NULL, 'SELECT'),
+        ('engine_archive_dependent', NULL, NULL, 'SELECT'),
         ('engine_archive_candidate', NULL, NULL, 'SELECT'),
         ('engine_session_conflict', NULL, NULL, 'SELECT'),
         ('engine_conflict_resolution', NULL, NULL, 'SELECT')

@@ -21,6 +21,11 @@ due_sessions AS (
         NOT candidate.is_held
         AND NOT candidate.is_conflicting
         AND (candidate.is_soft_deleted OR candidate.due_from < now())
+        -- another prune alone would not help
+        AND NOT EXISTS (
+            SELECT 1 FROM engine_archive_left AS left_behind
+            WHERE left_behind.session_id = candidate.id
+        )
 ),
 
 backlog AS (
@@ -68,6 +73,20 @@ conflicts AS (
         END AS remedy
     FROM engine_archive_candidate AS candidate
     WHERE candidate.is_conflicting
+),
+
+left_sessions AS (
+    SELECT
+        'left' AS figure,
+        'engine_archive_left' AS subject,
+        count(*)::numeric AS value,
+        'sessions' AS unit,
+        count(*) = 0 AS is_ok,
+        format('%s sessions could not be archived', count(*)) AS reading,
+        CASE
+            WHEN count(*) > 0 THEN 'Run `aria-db left`: it says why, and what to do.'
+        END AS remedy
+    FROM engine_archive_left
 ),
 
 held AS (
@@ -161,6 +180,8 @@ UNION ALL
 SELECT * FROM soft_deleted
 UNION ALL
 SELECT * FROM conflicts
+UNION ALL
+SELECT * FROM left_sessions
 UNION ALL
 SELECT * FROM held
 UNION ALL

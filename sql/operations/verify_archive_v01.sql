@@ -4,7 +4,8 @@
 -- nothing here leaves behind, and only other code can: messages without their session,
 -- sessions and messages in both places, archived_at that is missing, in the future or not
 -- the same for a session and its messages, sessions on hold that are nowhere, and column
--- drift. messages counts the messages that a finding is about.
+-- drift; and rows of other tables that were archived with a session which is not in the archive.
+-- messages counts the messages that a finding is about.
 --
 -- since: looks only at the sessions that were archived since then (and at holds and columns),
 -- for a check every hour of an archive that takes long to read. Messages without a session
@@ -34,6 +35,7 @@ DECLARE
     v_now timestamptz := clock_timestamp();
     v_unreadable boolean;
     v_recent uuid[];
+    v_dependent record;
 BEGIN
     RETURN QUERY
     SELECT
@@ -51,6 +53,29 @@ BEGIN
     IF v_unreadable THEN
         RETURN;
     END IF;
+
+    -- Rows of other tables that are archived with a session must be where their session is.
+    FOR v_dependent IN SELECT * FROM _dependent_archives() LOOP
+        RETURN QUERY EXECUTE format(
+            $statement$
+            SELECT
+                'archived rows without a session',
+                archived.archived_session_id,
+                NULL::bigint,
+                format('%%s rows in %%s', count(*), %1$L),
+                'Nothing brings them back. Restore their session from a backup, or delete them.'
+            FROM %1$s AS archived
+            WHERE
+                NOT EXISTS (
+                    SELECT 1 FROM engine_chat_session_archive AS session
+                    WHERE session.id = archived.archived_session_id
+                )
+                AND ($1 IS NULL OR archived.archived_at >= $1)
+            GROUP BY archived.archived_session_id
+            $statement$,
+            v_dependent.archive_id::regclass
+        ) USING since;
+    END LOOP;
 
     IF since IS NOT NULL THEN
         v_recent := ARRAY(

@@ -7,9 +7,12 @@ LANGUAGE plpgsql
 STABLE
 AS $function$
 BEGIN
+    -- Without a look at the tables: a run begins also while somebody has locked them.
+    IF session_type IS NULL THEN
+        RETURN;
+    END IF;
     IF
-        session_type IS NOT NULL
-        AND NOT EXISTS (
+        NOT EXISTS (
             SELECT 1 FROM engine_archive_policy AS policy
             WHERE policy.session_type = _check_session_type.session_type AND policy.session_type <> '*'
         )

@@ -1,6 +1,7 @@
 -- begin_archive_run: opens a row of the run log; its id is the run_id of the batches.
 --
--- Commit before the first batch, so that a run that is killed has a row, too.
+-- Commit before the first batch, so that a run that is killed has a row, too. Arguments of a prune or a
+-- purge that cannot be meant are refused here: such a run would only be a failed one in the log.
 CREATE OR REPLACE FUNCTION begin_archive_run(
     kind text,
     arguments jsonb DEFAULT '{}',
@@ -15,6 +16,16 @@ AS $function$
 DECLARE
     v_run_id bigint;
 BEGIN
+    IF kind = 'prune' THEN
+        PERFORM _check_prune_arguments((arguments ->> 'older_than')::interval, arguments ->> 'session_type');
+    ELSIF kind = 'purge' THEN
+        PERFORM _check_session_type(arguments ->> 'session_type');
+    END IF;
+    IF (arguments ->> 'batch_size')::bigint < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', arguments ->> 'batch_size'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say how many sessions one transaction may take, for example 500.';
+    END IF;
     INSERT INTO engine_archive_run AS run (kind, arguments, started_by, role, backend_pid)
     VALUES (
         begin_archive_run.kind,

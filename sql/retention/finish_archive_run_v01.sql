@@ -1,6 +1,7 @@
 -- finish_archive_run: closes the row of a run, with why it stopped.
 --
--- A run that has finished already keeps its first reason.
+-- A run that has finished already keeps its first reason. A prune of everything that ends because nothing
+-- is left has met every reason to leave a session: what earlier runs wrote down is forgotten.
 CREATE OR REPLACE FUNCTION finish_archive_run(run_id bigint, stop_reason text, error text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql
@@ -8,6 +9,8 @@ VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $function$
+DECLARE
+    v_run record;
 BEGIN
     IF stop_reason IS NULL
         OR stop_reason NOT IN ('nothing left', 'max_runtime', 'max_sessions', 'interrupted', 'failed')
@@ -22,7 +25,13 @@ BEGIN
         finished_at = clock_timestamp(),
         stop_reason = finish_archive_run.stop_reason,
         error = finish_archive_run.error
-    WHERE run.id = finish_archive_run.run_id AND run.finished_at IS NULL;
+    WHERE run.id = finish_archive_run.run_id AND run.finished_at IS NULL
+    RETURNING run.kind, run.arguments, run.started_at INTO v_run;
+
+    IF v_run.kind = 'prune' AND stop_reason = 'nothing left' AND NOT v_run.arguments ?| '{older_than, session_type}' THEN
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.at < v_run.started_at;
+    END IF;
 END;
 $function$;
 

@@ -20,6 +20,7 @@ CREATE OR REPLACE PROCEDURE prune_old_sessions(
 LANGUAGE plpgsql
 AS $procedure$
 DECLARE
+    c_statement_timeout CONSTANT interval := current_setting('statement_timeout');
     v_context text;
     v_schema text;
     v_run_id bigint;
@@ -70,9 +71,16 @@ BEGIN
             USING older_than, session_type, batch_size, v_run_id, actor;
         EXCEPTION
             WHEN query_canceled THEN
-                v_stop_reason := 'interrupted';
                 GET STACKED DIAGNOSTICS
                     v_sqlstate = RETURNED_SQLSTATE, v_error = MESSAGE_TEXT, v_hint = PG_EXCEPTION_HINT;
+                -- Not somebody, but a setting of the role or the database: each night again.
+                v_stop_reason := CASE
+                    WHEN
+                        c_statement_timeout > interval '0'
+                        AND clock_timestamp() >= statement_timestamp() + c_statement_timeout
+                        THEN 'failed'
+                    ELSE 'interrupted'
+                END;
             WHEN OTHERS THEN
                 v_stop_reason := 'failed';
                 GET STACKED DIAGNOSTICS

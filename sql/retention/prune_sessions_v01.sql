@@ -23,6 +23,10 @@
 -- on what tells them. The statement is planned for each batch, which costs less than a plan that
 -- was made for other conditions.
 --
+-- Sessions to which rows of other tables refer, so that their move would be refused (AR005), are left
+-- out as a set; when nothing else is left, they are written down. A session that had to be left is not
+-- tried again in the same run.
+--
 -- FOR UPDATE looks at the newest version of a row that changed under it: a session
 -- that became active since the statement began is not picked.
 CREATE OR REPLACE FUNCTION prune_sessions(
@@ -37,6 +41,8 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
+-- looking at the catalogue costs little, whatever the planner thinks
+SET jit = 'off'
 -- A row that a policy hides would be left behind: fail rather than not see it.
 SET row_security = 'off'
 SET lock_timeout = '100ms'
@@ -53,8 +59,24 @@ DECLARE
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
+    c_is_referred CONSTANT text := (
+        SELECT coalesce(string_agg(referring.condition, ' OR '), 'FALSE')
+        FROM _referring_keys() AS referring
+    );
+    -- the name of a table whose rows refer to the candidate
+    c_referring CONSTANT text := (
+        SELECT 'CASE ' || string_agg(format('WHEN %s THEN %L', referring.condition, referring.child), ' ') || ' END'
+        FROM _referring_keys() AS referring
+    );
+    -- $6 is the run.
+    c_may_move CONSTANT text := format(
+        'NOT (%s) AND NOT EXISTS (SELECT 1 FROM engine_archive_left AS left_already '
+        'WHERE left_already.session_id = candidate.id AND left_already.run_id = $6)',
+        c_is_referred
+    );
     v_condition text;
     v_before timestamptz;
+    v_is_plain boolean;
     v_picked uuid[];
     v_messages_picked bigint;
     v_refused uuid[] := '{}';
@@ -63,6 +85,9 @@ DECLARE
     v_left_ids uuid[] := '{}';
     v_left_states text[] := '{}';
     v_left_errors text[] := '{}';
+    v_left_remedies text[] := '{}';
+    v_hint text;
+    v_referred bigint;
 BEGIN
     IF batch_size IS NULL OR batch_size < 1 THEN
         RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
@@ -73,7 +98,7 @@ BEGIN
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{prune}');
     END IF;
-    PERFORM _lock_and_check_tables();
+    v_is_plain := _lock_and_check_tables();
 
     -- The age that no policy undercuts bounds the part of the index that is read.
     v_before := coalesce(
@@ -107,13 +132,15 @@ BEGIN
                         AND NOT candidate.is_held
                         AND NOT candidate.is_conflicting
                         AND candidate.id <> ALL($4)
+                        AND %s
                     ORDER BY candidate.updated_at
                     LIMIT $5
                     FOR UPDATE SKIP LOCKED
                     $statement$,
-                    v_condition
+                    v_condition, c_may_move
                 ) USING
-                    v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked)
+                    v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked),
+                    run_id
                 LOOP
                     v_picked := v_picked || v_session_id;
                     v_messages_picked := v_messages_picked + v_messages;
@@ -132,6 +159,9 @@ BEGIN
                     OR integrity_constraint_violation
                     OR SQLSTATE 'AR001'
                     OR SQLSTATE 'AR003'
+                    OR SQLSTATE 'AR005'
+                    OR SQLSTATE 'AR006'
+                    OR SQLSTATE 'AR007'
                     THEN
                     sessions := 0;
                     messages := 0;
@@ -145,11 +175,20 @@ BEGIN
                             WHEN lock_not_available OR deadlock_detected THEN
                                 v_refused := v_refused || v_session_id;
                                 RAISE NOTICE 'session % is in use and left for a later run', v_session_id;
-                            WHEN integrity_constraint_violation OR SQLSTATE 'AR001' OR SQLSTATE 'AR003' THEN
+                            WHEN
+                                integrity_constraint_violation
+                                OR SQLSTATE 'AR001'
+                                OR SQLSTATE 'AR003'
+                                OR SQLSTATE 'AR005'
+                                OR SQLSTATE 'AR006'
+                                OR SQLSTATE 'AR007'
+                                THEN
+                                GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
                                 v_refused := v_refused || v_session_id;
                                 v_left_ids := v_left_ids || v_session_id;
                                 v_left_states := v_left_states || sqlstate;
                                 v_left_errors := v_left_errors || sqlerrm;
+                                v_left_remedies := v_left_remedies || nullif(v_hint, '');
                                 RAISE WARNING 'session % cannot be archived: %', v_session_id, sqlerrm;
                         END;
                     END LOOP;
@@ -168,13 +207,14 @@ BEGIN
     -- At the end: a batch of which nothing could be moved was rolled back, and its locks are
     -- gone. A session that another prune is writing down, or that is moving meanwhile, is locked.
     IF v_left_ids <> '{}' THEN
-        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message)
+        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
         SELECT
             live.id,
             prune_sessions.run_id,
             refused.state,
-            refused.error
-        FROM unnest(v_left_ids, v_left_states, v_left_errors) AS refused (id, state, error)
+            refused.error,
+            refused.remedy
+        FROM unnest(v_left_ids, v_left_states, v_left_errors, v_left_remedies) AS refused (id, state, error, remedy)
         INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
         FOR NO KEY UPDATE OF live SKIP LOCKED
         ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
@@ -182,9 +222,52 @@ BEGIN
             run_id = excluded.run_id,
             sqlstate = excluded.sqlstate,
             message = excluded.message,
+            remedy = excluded.remedy,
             at = excluded.at;
     END IF;
     left_behind := cardinality(v_left_ids);
+
+    -- Nothing else is left: the sessions that were not even picked.
+    IF sessions = 0 AND c_is_referred <> 'FALSE' THEN
+        EXECUTE format(
+            $statement$
+            INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
+            SELECT
+                candidate.id,
+                $4,
+                'AR005',
+                format('session %%s has rows in %%s, which refer to it', candidate.id, %s),
+                'SELECT * FROM archive_dependents() (`aria-db dependents`) lists these tables; say what becomes of '
+                'their rows: set_archive_dependent(), or `aria-db dependents set`. A session to which another one '
+                'refers moves after it.'
+            FROM engine_archive_candidate AS candidate
+            WHERE
+                (%s)
+                AND candidate.session_type = coalesce($3, candidate.session_type)
+                AND NOT candidate.is_held
+                AND NOT candidate.is_conflicting
+                AND (%s)
+                AND NOT EXISTS (
+                    SELECT 1 FROM engine_archive_left AS left_already
+                    WHERE left_already.session_id = candidate.id AND left_already.run_id = $4
+                )
+            FOR NO KEY UPDATE SKIP LOCKED
+            ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
+            SET
+                run_id = excluded.run_id,
+                sqlstate = excluded.sqlstate,
+                message = excluded.message,
+                remedy = excluded.remedy,
+                at = excluded.at
+            $statement$,
+            c_referring, array_to_string(c_conditions, ' OR '), c_is_referred
+        ) USING v_before, older_than, session_type, run_id;
+        GET DIAGNOSTICS v_referred = ROW_COUNT;
+        left_behind := left_behind + v_referred;
+    END IF;
+    IF NOT v_is_plain THEN
+        PERFORM _set_constraints(FALSE);
+    END IF;
     IF run_id IS NOT NULL AND sessions > 0 THEN
         PERFORM _record_archive_batch(run_id, sessions, messages);
     END IF;

@@ -16,6 +16,8 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path FROM CURRENT
+-- looking at the catalogue costs little, whatever the planner thinks
+SET jit = 'off'
 -- A row that a policy hides would be left behind: fail rather than not see it.
 SET row_security = 'off'
 SET lock_timeout = '100ms'
@@ -23,6 +25,7 @@ AS $function$
 DECLARE
     v_before timestamptz;
     v_picked uuid[];
+    v_is_plain boolean;
     v_actor CONSTANT text := _actor(actor);
 BEGIN
     IF batch_size IS NULL OR batch_size < 1 THEN
@@ -34,6 +37,8 @@ BEGIN
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{purge}');
     END IF;
+
+    v_is_plain := _lock_and_check_tables(is_move => FALSE);
 
     SELECT max(now() - policy.purge_after) INTO v_before
     FROM engine_archive_policy AS policy
@@ -66,20 +71,25 @@ BEGIN
 
     -- A hold that was placed while the rows were being locked is visible from here on,
     -- and no other can be placed any more.
+    v_picked := ARRAY(
+        SELECT picked.id FROM unnest(v_picked) AS picked (id)
+        WHERE NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = picked.id)
+    );
+    IF NOT v_is_plain THEN
+        PERFORM _find_dependents('archive', v_picked, is_deletion => TRUE);
+    END IF;
+    PERFORM _delete_dependents(v_picked);
+
     WITH
     purged_messages AS (
         DELETE FROM engine_chat_message_archive AS archived
-        WHERE
-            archived.session_id = ANY(v_picked)
-            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.session_id)
+        WHERE archived.session_id = ANY(v_picked)
         RETURNING archived.session_id
     ),
 
     purged_sessions AS (
         DELETE FROM engine_chat_session_archive AS archived
-        WHERE
-            archived.id = ANY(v_picked)
-            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.id)
+        WHERE archived.id = ANY(v_picked)
         RETURNING archived.id
     ),
 
@@ -110,6 +120,10 @@ BEGIN
         coalesce(sum(purged_events.message_count), 0)
     INTO sessions, messages
     FROM purged_events;
+    IF NOT v_is_plain THEN
+        PERFORM _check_gone('archive', v_picked);
+        PERFORM _set_constraints(FALSE);
+    END IF;
     IF run_id IS NOT NULL AND sessions > 0 THEN
         PERFORM _record_archive_batch(run_id, sessions, messages);
     END IF;

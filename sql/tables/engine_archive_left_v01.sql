@@ -1,15 +1,18 @@
--- engine_archive_left: sessions that the last prune had to leave, and why.
+-- engine_archive_left: sessions that the last prune had to leave, why, and what to do.
 --
--- The prune writes it, and the move of a session deletes its row.
+-- The prune writes it. The move of a session deletes its row, and so does a later prune that finishes
+-- without the same trouble.
 CREATE TABLE engine_archive_left (
     session_id uuid PRIMARY KEY,
     run_id bigint,
     sqlstate text NOT NULL,
     message text NOT NULL,
+    -- what the error said to do
+    remedy text,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 COMMENT ON TABLE engine_archive_left IS
-'Sessions that the last prune had to leave where they are, each with the reason.';
+'Sessions that the last prune had to leave where they are, each with the reason and what to do.';
 
 REVOKE ALL ON TABLE engine_archive_left FROM public;

@@ -19,6 +19,297 @@ $$;
 COMMENT ON FUNCTION public._actor(actor text) IS 'Internal: the actor that the journal records for a call.';
 
 --
+-- Name: _all_columns(regclass); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._all_columns(relation regclass) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT string_agg(quote_ident(table_column.attname), ', ' ORDER BY table_column.attnum)
+    FROM pg_catalog.pg_attribute AS table_column
+    WHERE table_column.attrelid = relation AND table_column.attnum > 0 AND NOT table_column.attisdropped;
+$$;
+
+--
+-- Name: FUNCTION _all_columns(relation regclass); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._all_columns(relation regclass) IS 'Internal to the moves: the columns of a table, as a list for SQL.';
+
+--
+-- Name: _archive_dependents(uuid[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._archive_dependents(session_ids uuid[], archived_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    v_children oid[];
+    v_tables oid[];
+    v_ids tid[];
+    v_sessions uuid[];
+    v_archives record;
+    v_drift record;
+    v_expected text[] := '{}';
+    v_found text[] := '{}';
+    v_statement text;
+BEGIN
+    SELECT
+        array_agg(found.child_id),
+        array_agg(found.row_table),
+        array_agg(found.row_id),
+        array_agg(found.session_id)
+    INTO v_children, v_tables, v_ids, v_sessions
+    FROM _find_dependents('live', session_ids, FALSE) AS found;
+    IF v_children IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT * INTO v_drift
+    FROM _dependent_drift() AS drifted
+    WHERE drifted.table_id = ANY(v_children)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'column %.% %', v_drift.table_id::regclass, v_drift.column_name, v_drift.problem
+            USING ERRCODE = 'AR002',
+            HINT = 'Nothing was moved. set_archive_dependent() again, with ''move'', adds columns that are missing; '
+                'change the type of the others with ALTER TABLE.';
+    END IF;
+
+    SELECT
+        string_agg(
+            format(
+                'moved_%1$s AS (DELETE FROM %2$s AS child USING unnest($1, $2, $3, $4) AS '
+                'found (child_id, row_table, row_id, session_id) WHERE found.child_id = %1$s '
+                'AND child.tableoid = found.row_table AND child.ctid = found.row_id RETURNING '
+                'found.session_id AS archived_session_id, child.*), archived_%1$s AS (INSERT INTO %3$s '
+                '(archived_at, archived_session_id, %4$s) SELECT $5, archived_session_id, %4$s FROM moved_%1$s)',
+                dependent.table_id,
+                dependent.table_id::regclass,
+                dependent.archive_id::regclass,
+                _all_columns(dependent.table_id)
+            ),
+            ', '
+        )
+    INTO v_statement
+    FROM _dependent_archives() AS dependent
+    WHERE dependent.table_id = ANY(v_children);
+
+    FOR v_archives IN
+        SELECT * FROM _dependent_archives() AS dependent
+        WHERE dependent.table_id = ANY(v_children)
+    LOOP
+        -- a session that is in both places may have rows there already
+        v_expected := v_expected
+            || _row_images(v_archives.table_id, _all_columns(v_archives.table_id), v_tables, v_ids, v_sessions)
+            || _session_images(
+                v_archives.archive_id,
+                'archived_session_id',
+                session_ids,
+                _all_columns(v_archives.table_id),
+                v_archives.table_id
+            );
+    END LOOP;
+
+    EXECUTE format('WITH %s SELECT', v_statement) USING v_children, v_tables, v_ids, v_sessions, archived_at;
+
+    FOR v_archives IN
+        SELECT * FROM _dependent_archives() AS dependent
+        WHERE dependent.table_id = ANY(v_children)
+    LOOP
+        v_found := v_found || _session_images(
+                v_archives.archive_id,
+                'archived_session_id',
+                session_ids,
+                _all_columns(v_archives.table_id),
+                v_archives.table_id
+            );
+    END LOOP;
+    PERFORM _compare_images(v_expected, v_found);
+
+    IF EXISTS (SELECT 1 FROM _find_dependents('live', session_ids, FALSE)) THEN
+        RAISE EXCEPTION 'a trigger put rows back that refer to the sessions'
+            USING ERRCODE = 'AR006',
+            HINT = 'Nothing was moved. Let the triggers on the tables that refer to chat rows leave moves alone.';
+    END IF;
+END;
+$_$;
+
+--
+-- Name: FUNCTION _archive_dependents(session_ids uuid[], archived_at timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._archive_dependents(session_ids uuid[], archived_at timestamp with time zone) IS 'Internal to the moves: moves the rows that hang on sessions into the archives of their tables.';
+
+--
+-- Name: _are_tables_plain(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._are_tables_plain() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    IF current_setting('session_replication_role') = 'replica' THEN
+        RETURN FALSE;
+    END IF;
+
+    RETURN
+        NOT EXISTS (
+            WITH
+            chat AS MATERIALIZED (SELECT * FROM _chat_tables()),
+
+            session_keys AS MATERIALIZED (SELECT * FROM _session_keys())
+
+            SELECT 1
+            FROM chat
+            INNER JOIN pg_catalog.pg_class AS holding ON chat.table_id = holding.oid
+            WHERE
+                holding.relkind NOT IN ('r', 'p')
+                -- of a child that is no partition, the key of its parent does not hold
+                OR (chat.depth > 0 AND NOT holding.relispartition)
+                OR EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_rewrite AS row_rule
+                    WHERE row_rule.ev_class IN (chat.relation, chat.table_id) AND row_rule.rulename <> '_RETURN'
+                )
+                OR EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_trigger AS row_trigger
+                    WHERE
+                        row_trigger.tgrelid IN (chat.relation, chat.table_id)
+                        AND (
+                            row_trigger.tgdeferrable
+                            OR row_trigger.tgconstraint NOT IN (
+                                SELECT session_keys.constraint_id FROM session_keys WHERE session_keys.is_enforced
+                            )
+                        )
+                )
+                OR (
+                    (chat.place, chat.kind) = ('live', 'message')
+                    AND chat.table_id NOT IN (SELECT session_keys.message_table FROM session_keys)
+                )
+        );
+END;
+$$;
+
+--
+-- Name: FUNCTION _are_tables_plain(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._are_tables_plain() IS 'Internal to the moves: whether no trigger, rule or foreign key of others acts on the chat tables.';
+
+--
+-- Name: _begin_checked_move(uuid[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._begin_checked_move(session_ids uuid[], archived_at timestamp with time zone) RETURNS text[]
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_images text[];
+BEGIN
+    PERFORM 1
+    FROM engine_chat_messages AS live
+    WHERE live.session_id = ANY(session_ids)
+    ORDER BY live.session_id, live.id
+    FOR UPDATE;
+
+    v_images := _chat_images('live', session_ids, FALSE);
+    PERFORM _archive_dependents(session_ids, archived_at);
+    RETURN v_images;
+END;
+$$;
+
+--
+-- Name: FUNCTION _begin_checked_move(session_ids uuid[], archived_at timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._begin_checked_move(session_ids uuid[], archived_at timestamp with time zone) IS 'Internal to the moves: locks what hangs on sessions, moves it, returns an image of each live row.';
+
+--
+-- Name: _chat_images(text, uuid[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._chat_images(place text, session_ids uuid[], for_restore boolean) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    c_sessions CONSTANT regclass := 'engine_chat_sessions';
+    c_messages CONSTANT regclass := 'engine_chat_messages';
+BEGIN
+    RETURN
+        _session_images(
+            CASE place WHEN 'live' THEN c_sessions ELSE 'engine_chat_session_archive'::regclass END,
+            'id',
+            session_ids,
+            CASE WHEN for_restore THEN _restored_columns(c_sessions) ELSE _all_columns(c_sessions) END,
+            c_sessions
+        )
+        || _session_images(
+            CASE place WHEN 'live' THEN c_messages ELSE 'engine_chat_message_archive'::regclass END,
+            'session_id',
+            session_ids,
+            CASE WHEN for_restore THEN _insertable_columns(c_messages) ELSE _all_columns(c_messages) END,
+            c_messages
+        );
+END;
+$$;
+
+--
+-- Name: FUNCTION _chat_images(place text, session_ids uuid[], for_restore boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._chat_images(place text, session_ids uuid[], for_restore boolean) IS 'Internal to the moves: what a place holds of some sessions, an image of each row.';
+
+--
+-- Name: _chat_tables(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._chat_tables() RETURNS TABLE(place text, kind text, session_key name, relation regclass, table_id oid, depth integer)
+    LANGUAGE plpgsql STABLE ROWS 4
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE
+    named (place, kind, session_key, relation) AS (
+        VALUES
+        ('live', 'session', 'id'::name, 'engine_chat_sessions'::regclass),
+        ('live', 'message', 'session_id', 'engine_chat_messages'),
+        ('archive', 'session', 'id', 'engine_chat_session_archive'),
+        ('archive', 'message', 'session_id', 'engine_chat_message_archive')
+    ),
+
+    holding AS (
+        SELECT
+            named.place,
+            named.kind,
+            named.session_key,
+            named.relation,
+            beneath.table_id,
+            0 AS depth
+        FROM named
+        INNER JOIN _table_beneath AS beneath ON named.relation = beneath.relation
+        UNION ALL
+        SELECT
+            holding.place,
+            holding.kind,
+            holding.session_key,
+            holding.relation,
+            child.inhrelid,
+            holding.depth + 1
+        FROM holding
+        INNER JOIN pg_catalog.pg_inherits AS child ON holding.table_id = child.inhparent
+    )
+
+    SELECT * FROM holding;
+END;
+$$;
+
+--
+-- Name: FUNCTION _chat_tables(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._chat_tables() IS 'Internal: the tables that hold chat rows: those of the four names, beneath views, and partitions.';
+
+--
 -- Name: _check_archive_run(bigint, text[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -57,6 +348,24 @@ $$;
 --
 
 COMMENT ON FUNCTION public._check_archive_run(run_id bigint, kinds text[]) IS 'Internal to bulk work: raises 22023 for a run that is unknown, finished or of another kind.';
+
+--
+-- Name: _check_gone(text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._check_gone(place text, session_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    PERFORM _compare_images('{}', _chat_images(place, session_ids, FALSE));
+END;
+$$;
+
+--
+-- Name: FUNCTION _check_gone(place text, session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._check_gone(place text, session_ids uuid[]) IS 'Internal to the moves: AR006 where a place still holds rows of sessions that were deleted there.';
 
 --
 -- Name: _check_prune_arguments(interval, text); Type: FUNCTION; Schema: public; Owner: -
@@ -104,9 +413,12 @@ CREATE FUNCTION public._check_session_type(session_type text) RETURNS void
     LANGUAGE plpgsql STABLE
     AS $$
 BEGIN
+    -- Without a look at the tables: a run begins also while somebody has locked them.
+    IF session_type IS NULL THEN
+        RETURN;
+    END IF;
     IF
-        session_type IS NOT NULL
-        AND NOT EXISTS (
+        NOT EXISTS (
             SELECT 1 FROM engine_archive_policy AS policy
             WHERE policy.session_type = _check_session_type.session_type AND policy.session_type <> '*'
         )
@@ -183,6 +495,523 @@ $$;
 COMMENT ON FUNCTION public._check_unseen_holds(session_ids uuid[]) IS 'Internal to the moves: 40001 if a session was put on hold that the snapshot does not show.';
 
 --
+-- Name: _compare_images(text[], text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._compare_images(expected text[], actual text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+DECLARE
+    v_image text;
+BEGIN
+    IF expected = actual THEN
+        RETURN;
+    END IF;
+    SELECT different.image INTO v_image
+    FROM (
+        (SELECT unnest(expected) EXCEPT ALL SELECT unnest(actual))
+        UNION ALL
+        (SELECT unnest(actual) EXCEPT ALL SELECT unnest(expected))
+    ) AS different (image)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'a trigger kept, changed or redirected a row of session %', split_part(v_image, ' (', 1)
+            USING ERRCODE = 'AR006',
+            HINT = 'Nothing was moved. SELECT * FROM archive_hazards() names the triggers; let them leave moves '
+                'alone.';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _compare_images(expected text[], actual text[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._compare_images(expected text[], actual text[]) IS 'Internal to the moves: AR006 where rows are not there as they were locked.';
+
+--
+-- Name: _delete_dependents(uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._delete_dependents(session_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    v_archive regclass;
+BEGIN
+    FOR v_archive IN SELECT dependent.archive_id FROM _dependent_archives() AS dependent LOOP
+        EXECUTE format('DELETE FROM %s AS archived WHERE archived.archived_session_id = ANY($1)', v_archive)
+        USING session_ids;
+    END LOOP;
+END;
+$_$;
+
+--
+-- Name: FUNCTION _delete_dependents(session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._delete_dependents(session_ids uuid[]) IS 'Internal: deletes the rows that were archived with sessions, which are deleted for good.';
+
+--
+-- Name: _dependent_archives(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._dependent_archives() RETURNS TABLE(schema_name text, table_name text, table_id oid, archive_id oid)
+    LANGUAGE plpgsql STABLE ROWS 2
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        dependent.schema_name,
+        dependent.table_name,
+        to_regclass(format('%I.%I', dependent.schema_name, dependent.table_name))::oid,
+        archive.oid
+    FROM engine_archive_dependent AS dependent
+    INNER JOIN pg_catalog.pg_class AS archive
+        ON to_regclass(quote_ident(dependent.schema_name) || '.' || quote_ident(dependent.archive_table)) = archive.oid
+    ORDER BY 1, 2;
+END;
+$$;
+
+--
+-- Name: FUNCTION _dependent_archives(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._dependent_archives() IS 'Internal: the tables whose rows have been archived with sessions, and their archives.';
+
+--
+-- Name: _dependent_drift(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._dependent_drift() RETURNS TABLE(table_id oid, archive_id oid, column_name text, problem text)
+    LANGUAGE plpgsql STABLE ROWS 2
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        dependent.table_id,
+        dependent.archive_id,
+        table_column.attname::text,
+        CASE
+            WHEN archive_column.attname IS NULL THEN format('is missing from %s', dependent.archive_id::regclass)
+            ELSE format(
+                'is %s, but %s in %s',
+                format_type(table_column.atttypid, table_column.atttypmod),
+                format_type(archive_column.atttypid, archive_column.atttypmod),
+                dependent.archive_id::regclass
+            )
+        END
+    FROM _dependent_archives() AS dependent
+    INNER JOIN pg_catalog.pg_attribute AS table_column
+        ON
+            dependent.table_id = table_column.attrelid
+            AND table_column.attnum > 0
+            AND NOT table_column.attisdropped
+    LEFT JOIN pg_catalog.pg_attribute AS archive_column
+        ON
+            dependent.archive_id = archive_column.attrelid
+            AND table_column.attname = archive_column.attname
+            AND NOT archive_column.attisdropped
+    WHERE
+        archive_column.attname IS NULL
+        OR (table_column.atttypid, table_column.atttypmod) <> (archive_column.atttypid, archive_column.atttypmod)
+    ORDER BY dependent.schema_name, dependent.table_name, table_column.attnum;
+END;
+$$;
+
+--
+-- Name: FUNCTION _dependent_drift(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._dependent_drift() IS 'Internal: columns of tables that refer to chat rows, and that their archives do not have as they are.';
+
+--
+-- Name: _dependent_keys(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._dependent_keys() RETURNS TABLE(constraint_id oid, constraint_name name, child_id oid, parent_id oid, action text, depth integer, child_columns name[], parent_columns name[], handling text, archive_table text, child_place text, child_key name, parent_place text, parent_key name, is_indexed boolean)
+    LANGUAGE plpgsql STABLE ROWS 4
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE
+    chat AS MATERIALIZED (SELECT * FROM _chat_tables()),
+
+    foreign_keys AS MATERIALIZED (
+        SELECT
+            foreign_key.oid,
+            foreign_key.conname,
+            foreign_key.conrelid,
+            foreign_key.confrelid,
+            foreign_key.confdeltype,
+            foreign_key.conkey,
+            foreign_key.confkey,
+            dependent.handling,
+            dependent.archive_table
+        FROM pg_catalog.pg_constraint AS foreign_key
+        INNER JOIN pg_catalog.pg_class AS child ON foreign_key.conrelid = child.oid
+        INNER JOIN pg_catalog.pg_namespace AS namespace ON child.relnamespace = namespace.oid
+        LEFT JOIN engine_archive_dependent AS dependent
+            ON namespace.nspname = dependent.schema_name AND child.relname = dependent.table_name
+        WHERE
+            foreign_key.contype = 'f'
+            -- not those that PostgreSQL makes for partitions
+            AND foreign_key.conparentid = 0
+            AND foreign_key.oid NOT IN (SELECT session_key.constraint_id FROM _session_keys() AS session_key)
+    ),
+
+    reached (table_id, depth) AS (
+        SELECT
+            chat.table_id,
+            0
+        FROM chat
+        UNION
+        SELECT
+            foreign_key.conrelid,
+            reached.depth + 1
+        FROM reached
+        INNER JOIN foreign_keys AS foreign_key ON reached.table_id = foreign_key.confrelid
+        WHERE
+            (foreign_key.handling IN ('move', 'delete') OR foreign_key.confdeltype = 'c')
+            AND reached.depth < 20
+            AND NOT EXISTS (SELECT 1 FROM chat WHERE chat.table_id = foreign_key.conrelid)
+    ),
+
+    nearest AS (
+        SELECT
+            reached.table_id,
+            min(reached.depth) AS depth
+        FROM reached
+        GROUP BY reached.table_id
+    )
+
+    SELECT
+        foreign_key.oid,
+        foreign_key.conname,
+        foreign_key.conrelid,
+        foreign_key.confrelid,
+        foreign_key.confdeltype::text,
+        nearest.depth + 1,
+        column_names.child_columns,
+        column_names.parent_columns,
+        foreign_key.handling,
+        foreign_key.archive_table,
+        child_chat.place,
+        child_chat.session_key,
+        parent_chat.place,
+        parent_chat.session_key,
+        EXISTS (
+            SELECT 1 FROM pg_catalog.pg_index AS child_index
+            WHERE
+                child_index.indrelid = foreign_key.conrelid
+                AND child_index.indisvalid
+                AND child_index.indpred IS NULL
+                -- an int2vector counts from 0
+                AND (child_index.indkey::int2[])[0:cardinality(foreign_key.conkey) - 1] @> foreign_key.conkey
+        )
+    FROM nearest
+    INNER JOIN foreign_keys AS foreign_key ON nearest.table_id = foreign_key.confrelid
+    LEFT JOIN chat AS child_chat ON foreign_key.conrelid = child_chat.table_id
+    LEFT JOIN chat AS parent_chat ON foreign_key.confrelid = parent_chat.table_id
+    CROSS JOIN LATERAL (
+        SELECT
+            array_agg(child_column.attname ORDER BY pair.place) AS child_columns,
+            array_agg(parent_column.attname ORDER BY pair.place) AS parent_columns
+        FROM unnest(foreign_key.conkey, foreign_key.confkey) WITH ORDINALITY AS pair (child, parent, place)
+        INNER JOIN pg_catalog.pg_attribute AS child_column
+            ON foreign_key.conrelid = child_column.attrelid AND pair.child = child_column.attnum
+        INNER JOIN pg_catalog.pg_attribute AS parent_column
+            ON foreign_key.confrelid = parent_column.attrelid AND pair.parent = parent_column.attnum
+    ) AS column_names
+    ORDER BY nearest.depth, foreign_key.conrelid::regclass::text, foreign_key.conname;
+END;
+$$;
+
+--
+-- Name: FUNCTION _dependent_keys(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._dependent_keys() IS 'Internal: the foreign keys through which rows hang on chat rows, with what becomes of these rows.';
+
+--
+-- Name: _end_checked_move(uuid[], text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._end_checked_move(session_ids uuid[], images text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_sqlstate text;
+    v_message text;
+BEGIN
+    PERFORM _check_gone('live', session_ids);
+    PERFORM _compare_images(images, _chat_images('archive', session_ids, FALSE));
+
+    IF
+        EXISTS (
+            SELECT 1
+            FROM pg_catalog.pg_trigger AS row_trigger
+            WHERE
+                row_trigger.tgrelid IN (
+                    SELECT chat.table_id FROM _chat_tables() AS chat
+                    WHERE chat.place = 'live'
+                    UNION ALL
+                    SELECT dependent.child_id FROM _dependent_keys() AS dependent
+                    WHERE dependent.handling = 'move'
+                )
+                AND NOT row_trigger.tgisinternal
+                AND row_trigger.tgenabled <> 'D'
+                -- the bits of INSERT and UPDATE
+                AND row_trigger.tgtype & 20 <> 0
+        )
+    THEN
+        BEGIN
+            PERFORM restore_sessions(session_ids);
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found';
+        EXCEPTION
+            WHEN no_data_found THEN
+                NULL;
+            WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT;
+                IF v_sqlstate ~ '^(40|53|57|55P03)' THEN
+                    RAISE;
+                END IF;
+                RAISE EXCEPTION 'the way back is barred: %', v_message
+                    USING ERRCODE = 'AR006',
+                    DETAIL = format('SQLSTATE %s', v_sqlstate),
+                    HINT = 'Nothing was moved, because it could not be restored. Let the triggers on the live '
+                        'tables leave restored rows as they are.';
+        END;
+    END IF;
+    PERFORM _set_constraints(FALSE);
+END;
+$$;
+
+--
+-- Name: FUNCTION _end_checked_move(session_ids uuid[], images text[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._end_checked_move(session_ids uuid[], images text[]) IS 'Internal to the moves: compares what is archived with what was locked, and tries the way back.';
+
+--
+-- Name: _fill_missing_values(uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._fill_missing_values(session_ids uuid[]) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    v_missing record;
+    v_is_filled boolean := FALSE;
+    v_rows bigint;
+BEGIN
+    FOR v_missing IN
+        SELECT
+            pairs.archive_id,
+            pairs.session_key,
+            live_column.attname,
+            pg_get_expr(column_default.adbin, column_default.adrelid) AS value
+        FROM (
+            SELECT
+                live.table_id,
+                archive.table_id AS archive_id,
+                archive.session_key
+            FROM _chat_tables() AS live
+            INNER JOIN _chat_tables() AS archive ON live.kind = archive.kind AND archive.place = 'archive'
+            WHERE live.place = 'live' AND live.depth = 0 AND archive.depth = 0
+            UNION ALL
+            SELECT
+                dependent.table_id,
+                dependent.archive_id,
+                'archived_session_id'
+            FROM _dependent_archives() AS dependent
+        ) AS pairs
+        INNER JOIN pg_catalog.pg_attribute AS live_column
+            ON pairs.table_id = live_column.attrelid AND live_column.attnotnull AND live_column.attgenerated = ''
+        INNER JOIN pg_catalog.pg_attrdef AS column_default
+            ON live_column.attrelid = column_default.adrelid AND live_column.attnum = column_default.adnum
+        INNER JOIN pg_catalog.pg_attribute AS archive_column
+            ON
+                pairs.archive_id = archive_column.attrelid
+                AND live_column.attname = archive_column.attname
+                AND NOT archive_column.attnotnull
+    LOOP
+        EXECUTE format(
+            'UPDATE %1$s AS archived SET %2$I = %3$s WHERE archived.%4$I = ANY($1) AND archived.%2$I IS NULL',
+            v_missing.archive_id::regclass, v_missing.attname, v_missing.value, v_missing.session_key
+        ) USING session_ids;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        v_is_filled := v_is_filled OR v_rows > 0;
+    END LOOP;
+    RETURN v_is_filled;
+END;
+$_$;
+
+--
+-- Name: FUNCTION _fill_missing_values(session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._fill_missing_values(session_ids uuid[]) IS 'Internal to restore_sessions: the defaults of columns that archived rows do not have.';
+
+--
+-- Name: _find_dependents(text, uuid[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._find_dependents(place text, session_ids uuid[], is_deletion boolean) RETURNS TABLE(child_id oid, row_table oid, row_id tid, session_id uuid)
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    v_key record;
+    v_statement text;
+    v_children oid[] := '{}';
+    v_tables oid[] := '{}';
+    v_ids tid[] := '{}';
+    v_sessions uuid[] := '{}';
+    -- the rows that the level before found: their first and last place in the four arrays
+    v_first integer := 1;
+    v_last integer := 0;
+    v_found record;
+    v_session_id uuid;
+BEGIN
+    LOOP
+        FOR v_key IN SELECT * FROM _dependent_keys() LOOP
+            -- The rows of a chat table are looked at once; those of others as they are found.
+            CONTINUE WHEN
+                (v_key.parent_place IS NOT NULL AND (v_key.parent_place <> place OR v_last > 0))
+                OR (v_key.parent_place IS NULL AND v_key.parent_id <> ALL(v_children))
+                OR (is_deletion AND v_key.action <> 'c');
+
+            v_statement := format(
+                'SELECT child.tableoid AS row_table, child.ctid AS row_id, %s AS session_id%s FROM %s AS child '
+                'INNER JOIN %s AS parent ON %s %s',
+                coalesce('parent.' || quote_ident(v_key.parent_key), 'found.session_id'),
+                coalesce(', child.' || quote_ident(v_key.child_key) || ' AS child_session', ''),
+                v_key.child_id::regclass,
+                v_key.parent_id::regclass,
+                _key_join(v_key.child_columns, v_key.parent_columns),
+                coalesce(
+                    'WHERE parent.' || quote_ident(v_key.parent_key) || ' = ANY($1)',
+                    'INNER JOIN unnest($2, $3, $4) AS found (row_table, row_id, session_id) '
+                    'ON parent.tableoid = found.row_table AND parent.ctid = found.row_id'
+                )
+            );
+
+            IF v_key.child_place IS NOT NULL THEN
+                EXECUTE format(
+                    'SELECT refers.* FROM (%s) AS refers WHERE refers.child_session <> ALL($1) LIMIT 1', v_statement
+                )
+                INTO v_found
+                USING session_ids, v_tables[v_first:v_last], v_ids[v_first:v_last], v_sessions[v_first:v_last];
+                IF v_found.session_id IS NOT NULL THEN
+                    RAISE EXCEPTION 'session % refers to session %, by % of %',
+                        v_found.child_session, v_found.session_id, v_key.constraint_name, v_key.child_id::regclass
+                        USING ERRCODE = 'AR005',
+                        HINT = CASE WHEN is_deletion
+                            THEN 'Nothing was deleted. Delete the session that refers to it first.'
+                            ELSE 'Nothing was moved. Name both sessions in one call, or move the one that refers '
+                                'to it first.'
+                        END;
+                END IF;
+                CONTINUE;
+            END IF;
+
+            IF NOT is_deletion AND (
+                coalesce(v_key.handling, 'refuse') = 'refuse'
+                OR place = 'archive'
+                OR (v_key.handling = 'detach' AND v_key.action = 'c')
+                OR (v_key.handling = 'delete' AND v_key.action IN ('n', 'd'))
+            ) THEN
+                EXECUTE format('SELECT refers.session_id FROM (%s) AS refers LIMIT 1', v_statement)
+                INTO v_session_id
+                USING session_ids, v_tables[v_first:v_last], v_ids[v_first:v_last], v_sessions[v_first:v_last];
+                IF v_session_id IS NOT NULL THEN
+                    PERFORM _refuse_dependent(v_key.child_id, v_key.constraint_name, v_key.action, v_session_id, place);
+                END IF;
+                CONTINUE;
+            END IF;
+            CONTINUE WHEN v_key.handling = 'detach';
+
+            EXECUTE format(
+                $statement$
+                SELECT
+                    coalesce(array_agg(refers.row_table), '{}') AS tables,
+                    coalesce(array_agg(refers.row_id), '{}') AS ids,
+                    coalesce(array_agg(refers.session_id), '{}') AS sessions
+                FROM (
+                    SELECT DISTINCT ON (locked.row_table, locked.row_id) locked.*
+                    FROM (%s FOR UPDATE OF child) AS locked
+                    WHERE (locked.row_table, locked.row_id) NOT IN (SELECT * FROM unnest($5, $6))
+                ) AS refers
+                $statement$,
+                v_statement
+            )
+            INTO v_found
+            USING
+                session_ids, v_tables[v_first:v_last], v_ids[v_first:v_last], v_sessions[v_first:v_last],
+                v_tables, v_ids;
+            v_children := v_children || array_fill(v_key.child_id, ARRAY[cardinality(v_found.ids)]);
+            v_tables := v_tables || v_found.tables;
+            v_ids := v_ids || v_found.ids;
+            v_sessions := v_sessions || v_found.sessions;
+        END LOOP;
+        EXIT WHEN cardinality(v_ids) = v_last;
+        v_first := v_last + 1;
+        v_last := cardinality(v_ids);
+    END LOOP;
+    IF is_deletion THEN
+        RETURN;
+    END IF;
+
+    -- What moves must hang on nothing that stays.
+    FOR v_key IN
+        SELECT dependent.* FROM _dependent_keys() AS dependent
+        WHERE dependent.handling = 'move' AND dependent.child_id = ANY(v_children)
+    LOOP
+        CONTINUE WHEN v_key.parent_place IS NULL AND v_key.parent_id <> ALL(v_children);
+        EXECUTE format(
+            'SELECT found.session_id FROM unnest($2, $3, $4, $5) AS found (child_id, row_table, row_id, session_id) '
+            'INNER JOIN %s AS child ON child.tableoid = found.row_table AND child.ctid = found.row_id '
+            'INNER JOIN %s AS parent ON %s WHERE found.child_id = $6 AND %s LIMIT 1',
+            v_key.child_id::regclass,
+            v_key.parent_id::regclass,
+            _key_join(v_key.child_columns, v_key.parent_columns),
+            coalesce(
+                'parent.' || quote_ident(v_key.parent_key) || ' <> ALL($1)',
+                '(parent.tableoid, parent.ctid) NOT IN (SELECT * FROM unnest($3, $4))'
+            )
+        )
+        INTO v_session_id
+        USING session_ids, v_children, v_tables, v_ids, v_sessions, v_key.child_id;
+        IF v_session_id IS NOT NULL THEN
+            RAISE EXCEPTION 'a row of % hangs on session % and on another one, by %',
+                v_key.child_id::regclass, v_session_id, v_key.constraint_name
+                USING ERRCODE = 'AR005',
+                HINT = 'Nothing was moved. Name both sessions in one call.';
+        END IF;
+    END LOOP;
+
+    RETURN QUERY
+    SELECT
+        found.child_id,
+        found.row_table,
+        found.row_id,
+        found.session_id
+    FROM unnest(v_children, v_tables, v_ids, v_sessions) AS found (child_id, row_table, row_id, session_id)
+    WHERE
+        found.child_id IN (
+            SELECT dependent.child_id FROM _dependent_keys() AS dependent
+            WHERE dependent.handling = 'move'
+        );
+END;
+$_$;
+
+--
+-- Name: FUNCTION _find_dependents(place text, session_ids uuid[], is_deletion boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._find_dependents(place text, session_ids uuid[], is_deletion boolean) IS 'Internal to the moves: locks the rows that hang on sessions, raises AR005, returns those that move.';
+
+--
 -- Name: _insertable_columns(regclass, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -219,14 +1048,33 @@ $$;
 COMMENT ON FUNCTION public._insertable_columns(chat_table regclass, is_new boolean) IS 'Internal to the moves: the columns of a chat table that are not generated, as a list for SQL.';
 
 --
--- Name: _lock_and_check_tables(); Type: FUNCTION; Schema: public; Owner: -
+-- Name: _key_join(name[], name[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public._lock_and_check_tables() RETURNS void
+CREATE FUNCTION public._key_join(child_columns name[], parent_columns name[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT string_agg(format('child.%I = parent.%I', pair.child, pair.parent), ' AND ')
+    FROM unnest(child_columns, parent_columns) AS pair (child, parent);
+$$;
+
+--
+-- Name: FUNCTION _key_join(child_columns name[], parent_columns name[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._key_join(child_columns name[], parent_columns name[]) IS 'Internal: the condition that joins the two sides of a foreign key.';
+
+--
+-- Name: _lock_and_check_tables(boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._lock_and_check_tables(is_move boolean DEFAULT true) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
 DECLARE
     v_drift record;
+    v_are_different boolean;
+    v_is_plain boolean;
 BEGIN
     LOCK TABLE
         engine_chat_sessions,
@@ -283,56 +1131,366 @@ BEGIN
         END IF;
     END IF;
 
-    IF
-        EXISTS (
-            SELECT 1
-            FROM (
-                VALUES
-                ('engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass),
-                ('engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass)
-            ) AS table_pairs (live, archive)
-            WHERE
-                -- of a view, the table beneath it is looked at as well
-                EXISTS (
-                    SELECT 1 FROM pg_catalog.pg_rewrite AS view_rule
-                    WHERE view_rule.ev_class IN (table_pairs.live, table_pairs.archive)
-                )
-                OR ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(
-                    SELECT (live_column.attname, live_column.atttypid, live_column.atttypmod)
-                    FROM pg_catalog.pg_attribute AS live_column
-                    WHERE
-                        live_column.attrelid = table_pairs.live
-                        AND live_column.attnum > 0
-                        AND NOT live_column.attisdropped
-                    ORDER BY live_column.attnum
-                )
-                <> ARRAY(
-                    SELECT (archive_column.attname, archive_column.atttypid, archive_column.atttypmod)
-                    FROM pg_catalog.pg_attribute AS archive_column
-                    WHERE
-                        archive_column.attrelid = table_pairs.archive
-                        AND archive_column.attnum > 0
-                        AND NOT archive_column.attisdropped
-                    ORDER BY archive_column.attnum
-                )
-        )
-    THEN
+    -- One look at the catalogue, because each archive takes it: whether the columns of both tables are
+    -- the same, and whether these are four plain tables, of which the live ones have the two triggers that
+    -- the messages' key makes on each, and the archives none.
+    SELECT
+        bool_or(pairs.are_different),
+        bool_and(pairs.are_plain) AND current_setting('session_replication_role') <> 'replica'
+    INTO v_are_different, v_is_plain
+    FROM (
+        SELECT
+            ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(
+                SELECT (live_column.attname, live_column.atttypid, live_column.atttypmod)
+                FROM pg_catalog.pg_attribute AS live_column
+                WHERE
+                    live_column.attrelid = table_pairs.live
+                    AND live_column.attnum > 0
+                    AND NOT live_column.attisdropped
+                ORDER BY live_column.attnum
+            )
+            <> ARRAY(
+                SELECT (archive_column.attname, archive_column.atttypid, archive_column.atttypmod)
+                FROM pg_catalog.pg_attribute AS archive_column
+                WHERE
+                    archive_column.attrelid = table_pairs.archive
+                    AND archive_column.attnum > 0
+                    AND NOT archive_column.attisdropped
+                ORDER BY archive_column.attnum
+            ) AS are_different,
+            (
+                SELECT
+                    bool_and(
+                        chat.relkind = 'r'
+                        AND NOT chat.relhasrules
+                        AND NOT chat.relhassubclass
+                        AND (chat.oid = table_pairs.live OR NOT chat.relhastriggers)
+                    )
+                FROM pg_catalog.pg_class AS chat
+                WHERE chat.oid IN (table_pairs.live, table_pairs.archive)
+            )
+            AND (
+                SELECT
+                    count(*) = 2
+                    AND bool_and(
+                        key_trigger.tgisinternal
+                        AND key_trigger.tgenabled = 'O'
+                        AND NOT key_trigger.tgdeferrable
+                        AND key_trigger.tgconstrrelid = table_pairs.other
+                        -- on the messages: the check of what is inserted, on session_id
+                        AND (
+                            key_trigger.tgtype & 4 = 0
+                            OR EXISTS (
+                                SELECT 1
+                                FROM pg_catalog.pg_constraint AS session_key
+                                INNER JOIN pg_catalog.pg_attribute AS key_column
+                                    ON
+                                        session_key.conrelid = key_column.attrelid
+                                        AND session_key.conkey = ARRAY[key_column.attnum]
+                                WHERE
+                                    session_key.oid = key_trigger.tgconstraint
+                                    AND key_column.attname = 'session_id'
+                            )
+                        )
+                    )
+                    AND bool_or(key_trigger.tgtype & 4 <> 0) = table_pairs.has_messages
+                FROM pg_catalog.pg_trigger AS key_trigger
+                WHERE key_trigger.tgrelid = table_pairs.live
+            ) AS are_plain
+        FROM (
+            VALUES
+            (
+                'engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass,
+                'engine_chat_messages'::regclass, FALSE
+            ),
+            (
+                'engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass,
+                'engine_chat_sessions'::regclass, TRUE
+            )
+        ) AS table_pairs (live, archive, other, has_messages)
+    ) AS pairs;
+
+    -- Of a view, the table beneath it is looked at as well.
+    IF is_move AND (v_are_different OR NOT v_is_plain) THEN
         SELECT * INTO v_drift FROM archive_column_drift() LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'column %.% %', v_drift.live_table, v_drift.column_name, v_drift.problem
                 USING ERRCODE = 'AR002',
-                HINT = 'Nothing was moved. Give the archive archived_at first and then the columns of the live '
-                    'table in their order; SELECT * FROM archive_column_drift() lists every difference.';
+                HINT = 'Nothing was moved. ' || CASE
+                    WHEN
+                        EXISTS (
+                            SELECT 1 FROM pg_catalog.pg_class AS chat
+                            WHERE chat.oid = 'engine_chat_sessions'::regclass AND chat.relkind = 'v'
+                        )
+                        THEN 'Run `aria-db adopt` again: it gives the archives and the views what the tables have.'
+                    ELSE 'Give the archive archived_at first and then the columns of the live table in their order.'
+                END || ' SELECT * FROM archive_column_drift() lists every difference.';
         END IF;
+    END IF;
+
+    IF v_is_plain OR _are_tables_plain() THEN
+        RETURN TRUE;
+    END IF;
+
+    PERFORM _lock_dependent_tables();
+    PERFORM _refuse_unsafe_tables();
+    PERFORM _set_constraints(TRUE);
+    RETURN FALSE;
+END;
+$$;
+
+--
+-- Name: FUNCTION _lock_and_check_tables(is_move boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._lock_and_check_tables(is_move boolean) IS 'Internal to the moves: locks the chat tables, raises AR002 on column drift, tells whether to compare.';
+
+--
+-- Name: _lock_dependent_tables(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._lock_dependent_tables() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_locked oid[] := '{}';
+    v_child oid;
+    v_found boolean;
+BEGIN
+    LOOP
+        v_found := FALSE;
+        FOR v_child IN
+            SELECT DISTINCT dependent.child_id
+            FROM _dependent_keys() AS dependent
+            WHERE dependent.child_place IS NULL AND dependent.child_id <> ALL(v_locked)
+            ORDER BY dependent.child_id
+        LOOP
+            EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', v_child::regclass);
+            v_locked := v_locked || v_child;
+            v_found := TRUE;
+        END LOOP;
+        EXIT WHEN NOT v_found;
+    END LOOP;
+END;
+$$;
+
+--
+-- Name: FUNCTION _lock_dependent_tables(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._lock_dependent_tables() IS 'Internal to the moves: locks the tables that hang on chat rows against further foreign keys.';
+
+--
+-- Name: _move_back(uuid[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._move_back(session_ids uuid[], is_plain boolean) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    c_sessions CONSTANT regclass := 'engine_chat_sessions';
+    c_messages CONSTANT regclass := 'engine_chat_messages';
+    v_images text[];
+BEGIN
+    IF is_plain AND NOT EXISTS (SELECT 1 FROM engine_archive_dependent) THEN
+        -- "Every column but archived_at" has no static form.
+        EXECUTE format(
+            $statement$
+            WITH
+            moved_sessions AS (
+                DELETE FROM engine_chat_session_archive AS archived
+                WHERE archived.id = ANY($1)
+                RETURNING archived.*
+            ),
+
+            moved_messages AS (
+                DELETE FROM engine_chat_message_archive AS archived
+                WHERE archived.session_id = ANY($1)
+                RETURNING archived.*
+            ),
+
+            restored_sessions AS (
+                INSERT INTO engine_chat_sessions (%1$s)
+                OVERRIDING SYSTEM VALUE
+                SELECT %2$s FROM moved_sessions
+            )
+
+            INSERT INTO engine_chat_messages (%3$s)
+            OVERRIDING SYSTEM VALUE
+            SELECT %3$s FROM moved_messages
+            $statement$,
+            _insertable_columns(c_sessions),
+            _restored_columns(c_sessions),
+            _insertable_columns(c_messages)
+        ) USING session_ids;
+        RETURN;
+    END IF;
+
+    PERFORM _find_dependents('archive', session_ids, FALSE);
+    v_images := _chat_images('archive', session_ids, TRUE);
+    EXECUTE format(
+        $statement$
+        WITH
+        restored_sessions AS (
+            INSERT INTO engine_chat_sessions (%1$s)
+            OVERRIDING SYSTEM VALUE
+            SELECT %2$s FROM engine_chat_session_archive AS archived
+            WHERE archived.id = ANY($1)
+        )
+
+        INSERT INTO engine_chat_messages (%3$s)
+        OVERRIDING SYSTEM VALUE
+        SELECT %3$s FROM engine_chat_message_archive AS archived
+        WHERE archived.session_id = ANY($1)
+        $statement$,
+        _insertable_columns(c_sessions),
+        _restored_columns(c_sessions),
+        _insertable_columns(c_messages)
+    ) USING session_ids;
+    PERFORM _restore_dependents(session_ids);
+
+    IF v_images <> _chat_images('live', session_ids, TRUE) THEN
+        EXECUTE format(
+            $statement$
+            UPDATE engine_chat_sessions AS live
+            SET (%1$s) = (SELECT %2$s FROM engine_chat_session_archive AS archived WHERE archived.id = live.id)
+            WHERE live.id = ANY($1)
+            $statement$,
+            _insertable_columns(c_sessions, FALSE),
+            _restored_columns(c_sessions, FALSE)
+        ) USING session_ids;
+        PERFORM _compare_images(v_images, _chat_images('live', session_ids, TRUE));
+    END IF;
+
+    DELETE FROM engine_chat_message_archive AS archived
+    WHERE archived.session_id = ANY(session_ids);
+    DELETE FROM engine_chat_session_archive AS archived
+    WHERE archived.id = ANY(session_ids);
+    PERFORM _check_gone('archive', session_ids);
+END;
+$_$;
+
+--
+-- Name: FUNCTION _move_back(session_ids uuid[], is_plain boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._move_back(session_ids uuid[], is_plain boolean) IS 'Internal to restore_sessions: moves locked rows of the archive into the live tables.';
+
+--
+-- Name: _raise_move_error(text, text, text, text, text, text, text, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._raise_move_error(place text, sqlstate_raised text, message text, detail text, constraint_schema text, constraint_table text, constraint_name text, is_plain boolean) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    v_detail CONSTANT text := concat_ws(' ', message || '.', nullif(detail, ''));
+    v_table CONSTANT oid := to_regclass(
+        CASE WHEN constraint_table <> '' THEN format('%I.%I', constraint_schema, constraint_table) END
+    );
+    v_is_chat boolean;
+    v_is_destination boolean;
+    v_is_key boolean;
+BEGIN
+    IF sqlstate_raised ~ '^(AR|40|42501|53|55P03|57|22023|0A000)' THEN
+        RETURN;
+    END IF;
+    v_is_chat := EXISTS (
+        SELECT 1 FROM _chat_tables() AS chat
+        WHERE chat.table_id = v_table AND chat.place = _raise_move_error.place
+    );
+    v_is_destination := v_is_chat OR (
+        place = 'live' AND EXISTS (SELECT 1 FROM _dependent_archives() AS dependent WHERE dependent.table_id = v_table)
+    );
+
+    IF sqlstate_raised = '23505' AND v_is_chat THEN
+        SELECT coalesce(bool_and(key_column.attname IN ('id', 'session_id')), FALSE) INTO v_is_key
+        FROM pg_catalog.pg_index AS key_index
+        INNER JOIN pg_catalog.pg_class AS index_name ON key_index.indexrelid = index_name.oid
+        INNER JOIN pg_catalog.pg_attribute AS key_column
+            ON key_index.indrelid = key_column.attrelid AND key_column.attnum = ANY(key_index.indkey::int2[])
+        WHERE key_index.indrelid = v_table AND index_name.relname = constraint_name;
+        IF v_is_key THEN
+            RETURN;
+        END IF;
+    END IF;
+
+    IF sqlstate_raised IN ('23502', '23505', '23514', '23P01') AND v_is_destination THEN
+        RAISE EXCEPTION '% does not take a row: %', v_table::regclass, message
+            USING ERRCODE = 'AR007',
+            DETAIL = v_detail,
+            HINT = 'Nothing was moved. ' || CASE
+                WHEN place = 'archive' AND sqlstate_raised = '23502' THEN
+                    'The archive must take what the live table takes: ALTER TABLE ... ALTER COLUMN ... DROP NOT '
+                    'NULL on it (`aria-db adopt` does).'
+                WHEN place = 'archive' THEN
+                    format(
+                        'The archive must take what the live table takes: ALTER TABLE %s DROP CONSTRAINT %I, or '
+                        'DROP INDEX.', v_table::regclass, constraint_name
+                    )
+                WHEN sqlstate_raised = '23505' THEN
+                    'Another live session has the value by now: change it there, or in the archived row, and try '
+                    'again.'
+                ELSE
+                    'The live table has become stricter since: change the archived row so that it fits, and try '
+                    'again.'
+            END;
+    ELSIF sqlstate_raised = '428C9' AND place = 'archive' THEN
+        RAISE EXCEPTION 'the archive computes a column: %', message
+            USING ERRCODE = 'AR007',
+            DETAIL = v_detail,
+            HINT = 'Nothing was moved. SELECT * FROM archive_hazards() names the column: DROP EXPRESSION, or DROP '
+                'IDENTITY.';
+    ELSIF
+        sqlstate_raised = '23503'
+        AND v_is_destination
+        -- a session that did not arrive is a trigger's doing
+        AND NOT EXISTS (
+            SELECT 1
+            FROM _session_keys() AS session_key
+            INNER JOIN pg_catalog.pg_constraint AS named ON session_key.constraint_id = named.oid
+            WHERE session_key.message_table = v_table AND named.conname = constraint_name
+        )
+    THEN
+        RAISE EXCEPTION 'a row of % refers to one that is not there: %', v_table::regclass, message
+            USING ERRCODE = 'AR007',
+            DETAIL = v_detail,
+            HINT = 'Nothing was moved. ' || CASE place
+                WHEN 'archive' THEN format(
+                    'An archive needs no foreign key: ALTER TABLE %s DROP CONSTRAINT %I.',
+                    v_table::regclass, constraint_name
+                )
+                ELSE 'If it is an archived session, restore it first or in the same call; else insert the missing '
+                    'row, or change the column of the archived row.'
+            END;
+    ELSIF
+        sqlstate_raised IN ('23503', '23001')
+        AND EXISTS (
+            SELECT 1 FROM _dependent_keys() AS dependent
+            WHERE dependent.child_id = v_table AND dependent.constraint_name = _raise_move_error.constraint_name
+        )
+    THEN
+        RAISE EXCEPTION 'rows of % refer to what would be deleted: %',
+            coalesce(v_table::regclass::text, constraint_table), message
+            USING ERRCODE = 'AR005',
+            DETAIL = v_detail,
+            HINT = 'Nothing was done. SELECT * FROM archive_dependents() lists such tables; '
+                'set_archive_dependent() says what becomes of their rows.';
+    ELSIF NOT is_plain THEN
+        RAISE EXCEPTION 'a trigger stopped the move: %', message
+            USING ERRCODE = 'AR006',
+            DETAIL = format('SQLSTATE %s. %s', sqlstate_raised, v_detail),
+            HINT = 'Nothing was moved. SELECT * FROM archive_hazards() names the triggers; let them leave moves '
+                'alone.';
     END IF;
 END;
 $$;
 
 --
--- Name: FUNCTION _lock_and_check_tables(); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION _raise_move_error(place text, sqlstate_raised text, message text, detail text, constraint_schema text, constraint_table text, constraint_name text, is_plain boolean); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public._lock_and_check_tables() IS 'Internal to the moves: locks the chat tables against ALTER TABLE and raises AR002 on column drift.';
+COMMENT ON FUNCTION public._raise_move_error(place text, sqlstate_raised text, message text, detail text, constraint_schema text, constraint_table text, constraint_name text, is_plain boolean) IS 'Internal to the moves: raises an error in the middle of a move as one of AR005, AR006 and AR007.';
 
 --
 -- Name: _record_archive_batch(bigint, bigint, bigint); Type: FUNCTION; Schema: public; Owner: -
@@ -363,6 +1521,76 @@ $$;
 --
 
 COMMENT ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) IS 'Internal to bulk work: adds a batch to the row of its run.';
+
+--
+-- Name: _referring_keys(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._referring_keys() RETURNS TABLE(child text, condition text)
+    LANGUAGE sql STABLE ROWS 2
+    AS $$
+    SELECT
+        dependent.child_id::regclass::text AS child,
+        format(
+            'EXISTS (SELECT 1 FROM %s AS parent INNER JOIN %s AS child ON %s WHERE parent.%I = candidate.id%s)',
+            dependent.parent_id::regclass,
+            dependent.child_id::regclass,
+            _key_join(dependent.child_columns, dependent.parent_columns),
+            dependent.parent_key,
+            coalesce(' AND child.' || quote_ident(dependent.child_key) || ' <> candidate.id', '')
+        ) AS condition
+    FROM _dependent_keys() AS dependent
+    WHERE
+        dependent.parent_place = 'live'
+        AND (dependent.child_place IS NOT NULL OR coalesce(dependent.handling, 'refuse') = 'refuse');
+$$;
+
+--
+-- Name: FUNCTION _referring_keys(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._referring_keys() IS 'Internal to the prune: the keys through which rows make a move refuse, with a condition as SQL.';
+
+--
+-- Name: _refuse_dependent(oid, name, text, uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._refuse_dependent(child_id oid, constraint_name name, action text, session_id uuid, place text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    v_choices CONSTANT text := CASE
+        WHEN action = 'c' THEN 'move or delete'
+        WHEN action IN ('n', 'd') THEN 'move or detach'
+        ELSE 'move'
+    END;
+BEGIN
+    RAISE EXCEPTION 'session % has rows in %, which refer to it by %', session_id, child_id::regclass, constraint_name
+        USING ERRCODE = 'AR005',
+        HINT = CASE place
+            WHEN 'archive' THEN format(
+                'Nothing was moved. No key should refer to an archive: delete these rows, or ALTER TABLE %s DROP '
+                'CONSTRAINT %I.', child_id::regclass, constraint_name
+            )
+            ELSE (
+                SELECT format(
+                    'Nothing was moved. Say what becomes of them (%s): set_archive_dependent(%L, %L, ''move''), or '
+                    '`aria-db dependents set %s --move`.',
+                    v_choices, namespace.nspname, child.relname, child_id::regclass
+                )
+                FROM pg_catalog.pg_class AS child
+                INNER JOIN pg_catalog.pg_namespace AS namespace ON child.relnamespace = namespace.oid
+                WHERE child.oid = child_id
+            )
+        END;
+END;
+$$;
+
+--
+-- Name: FUNCTION _refuse_dependent(child_id oid, constraint_name name, action text, session_id uuid, place text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._refuse_dependent(child_id oid, constraint_name name, action text, session_id uuid, place text) IS 'Internal to the moves: AR005 for rows of a table without handling.';
 
 --
 -- Name: _refuse_if_held(uuid[], text); Type: FUNCTION; Schema: public; Owner: -
@@ -402,15 +1630,128 @@ $$;
 COMMENT ON FUNCTION public._refuse_if_held(session_ids uuid[], outcome text) IS 'Internal to the moves: AR003 for a session on hold; 40001 for a hold that the snapshot does not show.';
 
 --
--- Name: _remove_archived_copies(uuid[], bigint, text); Type: FUNCTION; Schema: public; Owner: -
+-- Name: _refuse_unsafe_tables(); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text) RETURNS void
+CREATE FUNCTION public._refuse_unsafe_tables() RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    v_found record;
+BEGIN
+    IF current_setting('session_replication_role') = 'replica' THEN
+        RAISE EXCEPTION 'session_replication_role is replica, which switches foreign keys off'
+            USING ERRCODE = 'AR006',
+            HINT = 'Nothing was done. SET session_replication_role = origin, and try again.';
+    END IF;
+
+    SELECT
+        chat.table_id::regclass AS table_name,
+        chat.relation,
+        holding.relkind NOT IN ('r', 'p') AS is_foreign,
+        chat.depth > 0 AND NOT holding.relispartition AS inherits,
+        (
+            SELECT min(row_rule.rulename) FROM pg_catalog.pg_rewrite AS row_rule
+            WHERE row_rule.ev_class IN (chat.relation, chat.table_id) AND row_rule.rulename <> '_RETURN'
+        ) AS rule_name,
+        (
+            -- the bit of INSTEAD OF
+            SELECT min(row_trigger.tgname) FROM pg_catalog.pg_trigger AS row_trigger
+            WHERE row_trigger.tgrelid = chat.relation AND row_trigger.tgtype & 64 <> 0
+        ) AS instead_of
+    INTO v_found
+    FROM _chat_tables() AS chat
+    INNER JOIN pg_catalog.pg_class AS holding ON chat.table_id = holding.oid
+    WHERE
+        holding.relkind NOT IN ('r', 'p')
+        OR (chat.depth > 0 AND NOT holding.relispartition)
+        OR EXISTS (
+            SELECT 1 FROM pg_catalog.pg_rewrite AS row_rule
+            WHERE row_rule.ev_class IN (chat.relation, chat.table_id) AND row_rule.rulename <> '_RETURN'
+        )
+        OR EXISTS (
+            SELECT 1 FROM pg_catalog.pg_trigger AS row_trigger
+            WHERE row_trigger.tgrelid = chat.relation AND row_trigger.tgtype & 64 <> 0
+        )
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '%', CASE
+            WHEN v_found.is_foreign THEN format('%s is a foreign table', v_found.table_name)
+            WHEN v_found.inherits THEN format(
+                '%s inherits from %s and is no partition', v_found.table_name, v_found.relation
+            )
+            WHEN v_found.rule_name IS NOT NULL THEN format(
+                'the rule %I on %s rewrites statements', v_found.rule_name, v_found.table_name
+            )
+            ELSE format('the INSTEAD OF trigger %I on %s takes rows', v_found.instead_of, v_found.relation)
+        END
+            USING ERRCODE = 'AR006',
+            HINT = 'Nothing was done. The chat tables must be plain or partitioned tables without rules; '
+                'SELECT * FROM archive_hazards() lists what else is in the way.';
+    END IF;
+
+    SELECT
+        chat.table_id::regclass AS message_table,
+        session_key.constraint_id
+    INTO v_found
+    FROM _chat_tables() AS chat
+    LEFT JOIN _session_keys() AS session_key ON chat.table_id = session_key.message_table
+    WHERE (chat.place, chat.kind) = ('live', 'message') AND session_key.is_enforced IS NOT TRUE
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '%', CASE
+            WHEN v_found.constraint_id IS NULL
+                THEN format('%s has no foreign key on session_id to the sessions', v_found.message_table)
+            ELSE format('the foreign key of %s to the sessions is not enforced', v_found.message_table)
+        END
+            USING ERRCODE = 'AR006',
+            HINT = 'Nothing was done. The key is what makes a new message wait for the move of its session: '
+                'add it, or ALTER TABLE ... ENABLE TRIGGER ALL.';
+    END IF;
+
+    SELECT
+        archive_key.conrelid::regclass AS archive,
+        archive_key.conname AS name,
+        archive_key.confrelid::regclass AS live
+    INTO v_found
+    FROM _chat_tables() AS child
+    INNER JOIN pg_catalog.pg_constraint AS archive_key
+        ON child.table_id = archive_key.conrelid AND archive_key.contype = 'f'
+    INNER JOIN _chat_tables() AS parent ON archive_key.confrelid = parent.table_id
+    WHERE child.place = 'archive' AND parent.place = 'live'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the archive % refers to the live table % by %', v_found.archive, v_found.live, v_found.name
+            USING ERRCODE = 'AR005',
+            HINT = format(
+                'Nothing was done. An archived row must not depend on a live one: ALTER TABLE %s DROP '
+                'CONSTRAINT %I.', v_found.archive, v_found.name
+            );
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _refuse_unsafe_tables(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._refuse_unsafe_tables() IS 'Internal to the moves: AR006 for rules, INSTEAD OF triggers and a missing key of the messages.';
+
+--
+-- Name: _remove_archived_copies(uuid[], bigint, text, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text, is_plain boolean) RETURNS void
     LANGUAGE plpgsql
     AS $$
 DECLARE
     v_conflict record;
 BEGIN
+    -- What hangs on the live copy moves to what hangs on the archived one.
+    IF NOT is_plain THEN
+        PERFORM _begin_checked_move(session_ids, clock_timestamp());
+    END IF;
+
     WITH
     removed_messages AS (
         DELETE FROM engine_chat_messages AS live
@@ -459,6 +1800,10 @@ BEGIN
                 'shows what differs and merges the two.';
     END IF;
 
+    IF NOT is_plain THEN
+        PERFORM _check_gone('live', session_ids);
+    END IF;
+
     INSERT INTO engine_archive_event AS journal
     (session_id, event, at, actor, role, run_id, message_count, detail)
     SELECT
@@ -482,10 +1827,269 @@ END;
 $$;
 
 --
--- Name: FUNCTION _remove_archived_copies(session_ids uuid[], run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION _remove_archived_copies(session_ids uuid[], run_id bigint, actor text, is_plain boolean); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text) IS 'Internal to archive_sessions: removes live sessions that the archive holds bit for bit; AR001 otherwise.';
+COMMENT ON FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text, is_plain boolean) IS 'Internal to archive_sessions: removes live sessions that the archive holds bit for bit; AR001 otherwise.';
+
+--
+-- Name: _restore_dependents(uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._restore_dependents(session_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    v_dependent record;
+    v_has_rows boolean;
+    v_moves text[] := '{}';
+    v_results text[] := '{}';
+    v_children oid[] := '{}';
+    v_expected text[] := '{}';
+    v_found text[] := '{}';
+    v_tables oid[];
+    v_ids tid[];
+BEGIN
+    FOR v_dependent IN SELECT * FROM _dependent_archives() LOOP
+        EXECUTE format(
+            'SELECT EXISTS (SELECT 1 FROM %s AS archived WHERE archived.archived_session_id = ANY($1))',
+            v_dependent.archive_id::regclass
+        ) INTO v_has_rows USING session_ids;
+        CONTINUE WHEN NOT v_has_rows;
+        IF v_dependent.table_id IS NULL THEN
+            RAISE EXCEPTION 'rows of table %.% are archived with the sessions, and there is no such table',
+                v_dependent.schema_name, v_dependent.table_name
+                USING ERRCODE = 'AR007',
+                HINT = format(
+                    'Nothing was moved. Create the table again, or change its name in engine_archive_dependent if '
+                    'it was renamed, or delete the rows from %s.', v_dependent.archive_id::regclass
+                );
+        END IF;
+        -- without the id of the session, which a restored row need not have
+        v_expected := v_expected || ARRAY(
+            SELECT substr(seen.image, 38)
+            FROM unnest(
+                _session_images(
+                    v_dependent.archive_id,
+                    'archived_session_id',
+                    session_ids,
+                    _insertable_columns(v_dependent.table_id),
+                    v_dependent.table_id
+                )
+            ) AS seen (image)
+        );
+        v_children := v_children || v_dependent.table_id;
+        v_moves := v_moves || format(
+            'moved_%1$s AS (DELETE FROM %2$s AS archived WHERE archived.archived_session_id = ANY($1) '
+            'RETURNING archived.*), restored_%1$s AS (INSERT INTO %3$s AS child (%4$s) OVERRIDING SYSTEM VALUE '
+            'SELECT %4$s FROM moved_%1$s RETURNING child.tableoid, child.ctid)',
+            v_dependent.table_id,
+            v_dependent.archive_id::regclass,
+            v_dependent.table_id::regclass,
+            _insertable_columns(v_dependent.table_id)
+        );
+        v_results := v_results || format('SELECT tableoid, ctid FROM restored_%s', v_dependent.table_id);
+    END LOOP;
+    IF v_children = '{}' THEN
+        RETURN;
+    END IF;
+
+    EXECUTE format(
+        'WITH %s SELECT array_agg(restored.tableoid), array_agg(restored.ctid) FROM (%s) AS restored',
+        array_to_string(v_moves, ', '), array_to_string(v_results, ' UNION ALL ')
+    ) INTO v_tables, v_ids USING session_ids;
+
+    FOR v_dependent IN
+        SELECT * FROM _dependent_archives() AS dependent
+        WHERE dependent.table_id = ANY(v_children)
+    LOOP
+        v_found := v_found || _row_images(
+            v_dependent.table_id, _insertable_columns(v_dependent.table_id), v_tables, v_ids, NULL
+        );
+    END LOOP;
+    PERFORM _compare_images(v_expected, v_found);
+END;
+$_$;
+
+--
+-- Name: FUNCTION _restore_dependents(session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._restore_dependents(session_ids uuid[]) IS 'Internal to restore_sessions: brings back the rows that were archived with sessions.';
+
+--
+-- Name: _restored_columns(regclass, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._restored_columns(chat_table regclass, is_new boolean DEFAULT true) RETURNS text
+    LANGUAGE sql STABLE
+    AS $_$
+    SELECT regexp_replace(
+        _insertable_columns(chat_table, is_new),
+        '(^|, )status(,|$)',
+        '\1CASE status WHEN ''archived'' THEN ''active'' ELSE status END\2'
+    );
+$_$;
+
+--
+-- Name: FUNCTION _restored_columns(chat_table regclass, is_new boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._restored_columns(chat_table regclass, is_new boolean) IS 'Internal to the moves: the values that a restore gives a row of the sessions, as a list for SQL.';
+
+--
+-- Name: _row_images(oid, text, oid[], tid[], uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._row_images(table_id oid, columns text, row_tables oid[], row_ids tid[], session_ids uuid[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET extra_float_digits TO '1'
+    AS $_$
+DECLARE
+    v_images text[];
+BEGIN
+    EXECUTE format(
+        $statement$
+        SELECT array_agg(seen.image ORDER BY seen.image COLLATE "C")
+        FROM (
+            SELECT concat_ws(' ', found.session_id, %1$L, row_values.printed) AS image
+            FROM unnest($1, $2, $3) AS found (row_table, row_id, session_id)
+            CROSS JOIN LATERAL (
+                SELECT ROW(%2$s)::text AS printed
+                FROM %3$s AS held
+                WHERE held.tableoid = found.row_table AND held.ctid = found.row_id
+            ) AS row_values
+        ) AS seen
+        $statement$,
+        table_id::regclass, columns, table_id::regclass
+    ) INTO v_images USING row_tables, row_ids, session_ids;
+    RETURN coalesce(v_images, '{}');
+END;
+$_$;
+
+--
+-- Name: FUNCTION _row_images(table_id oid, columns text, row_tables oid[], row_ids tid[], session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._row_images(table_id oid, columns text, row_tables oid[], row_ids tid[], session_ids uuid[]) IS 'Internal to the moves: what some rows of a table hold, a text for each row.';
+
+--
+-- Name: _session_images(oid, name, uuid[], text, regclass); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._session_images(table_id oid, session_key name, session_ids uuid[], columns text, meant regclass) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET extra_float_digits TO '1'
+    AS $_$
+DECLARE
+    v_images text[];
+BEGIN
+    EXECUTE format(
+        $statement$
+        SELECT array_agg(seen.image ORDER BY seen.image COLLATE "C")
+        FROM (
+            SELECT concat_ws(' ', held.%1$I, %2$L, ROW(%3$s)::text) AS image
+            FROM %4$s AS held
+            WHERE held.%1$I = ANY($1)
+        ) AS seen
+        $statement$,
+        session_key, meant, columns, table_id::regclass
+    ) INTO v_images USING session_ids;
+    RETURN coalesce(v_images, '{}');
+END;
+$_$;
+
+--
+-- Name: FUNCTION _session_images(table_id oid, session_key name, session_ids uuid[], columns text, meant regclass); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._session_images(table_id oid, session_key name, session_ids uuid[], columns text, meant regclass) IS 'Internal to the moves: what a table holds of some sessions, a text for each row.';
+
+--
+-- Name: _session_keys(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._session_keys() RETURNS TABLE(constraint_id oid, place text, message_table oid, is_enforced boolean)
+    LANGUAGE plpgsql STABLE ROWS 2
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH
+    chat AS MATERIALIZED (SELECT * FROM _chat_tables())
+
+    SELECT
+        message_key.oid AS constraint_id,
+        message.place,
+        message.table_id AS message_table,
+        -- PostgreSQL 18 knows keys that are not enforced.
+        to_jsonb(message_key) ->> 'conenforced' IS DISTINCT FROM 'false'
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_trigger AS key_trigger
+            WHERE key_trigger.tgconstraint = message_key.oid AND key_trigger.tgenabled NOT IN ('O', 'A')
+        ) AS is_enforced
+    FROM chat AS message
+    INNER JOIN pg_catalog.pg_constraint AS message_key
+        ON message.table_id = message_key.conrelid AND message_key.contype = 'f'
+    INNER JOIN chat AS session
+        ON
+            message_key.confrelid = session.table_id
+            AND session.kind = 'session'
+            AND message.place = session.place
+    INNER JOIN pg_catalog.pg_attribute AS key_column
+        ON
+            message_key.conrelid = key_column.attrelid
+            AND message_key.conkey = ARRAY[key_column.attnum]
+            AND key_column.attname = 'session_id'
+    INNER JOIN pg_catalog.pg_attribute AS session_column
+        ON
+            message_key.confrelid = session_column.attrelid
+            AND message_key.confkey = ARRAY[session_column.attnum]
+            AND session_column.attname = 'id'
+    WHERE message.kind = 'message';
+END;
+$$;
+
+--
+-- Name: FUNCTION _session_keys(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._session_keys() IS 'Internal: the foreign keys by which messages refer to their session, with whether they are enforced.';
+
+--
+-- Name: _set_constraints(boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._set_constraints(is_immediate boolean) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_tables oid[] := ARRAY(
+        SELECT chat.table_id FROM _chat_tables() AS chat
+        UNION
+        SELECT dependent.child_id FROM _dependent_keys() AS dependent
+    );
+    v_names text;
+BEGIN
+    SELECT string_agg(DISTINCT format('%s.%I', chat_constraint.connamespace::regnamespace, chat_constraint.conname), ', ')
+    INTO v_names
+    FROM pg_catalog.pg_constraint AS chat_constraint
+    WHERE
+        (chat_constraint.conrelid = ANY(v_tables) OR chat_constraint.confrelid = ANY(v_tables))
+        AND chat_constraint.condeferrable
+        AND (chat_constraint.condeferred OR is_immediate);
+    IF v_names IS NOT NULL THEN
+        EXECUTE format(
+            'SET CONSTRAINTS %s %s', v_names, CASE WHEN is_immediate THEN 'IMMEDIATE' ELSE 'DEFERRED' END
+        );
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _set_constraints(is_immediate boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._set_constraints(is_immediate boolean) IS 'Internal to the moves: makes deferrable constraints on chat rows immediate, or deferred again.';
 
 --
 -- Name: archive_access(); Type: FUNCTION; Schema: public; Owner: -
@@ -495,7 +2099,7 @@ CREATE FUNCTION public.archive_access() RETURNS TABLE(access text, object text, 
     LANGUAGE sql IMMUTABLE
     BEGIN ATOMIC
  WITH matrix(object, reader, app, operator) AS (
-          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_session_hold'::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,'SELECT'::text)
+          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_session_hold'::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,'SELECT'::text)
          )
   SELECT kind.access,
      matrix.object,
@@ -664,6 +2268,334 @@ $$;
 COMMENT ON FUNCTION public.archive_column_drift() IS 'Columns that would not be archived faithfully: a row each, none when all is well.';
 
 --
+-- Name: archive_dependents(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.archive_dependents() RETURNS TABLE(schema_name text, table_name text, constraint_name text, refers_to text, on_delete text, is_indexed boolean, handling text, estimated_rows bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        namespace.nspname::text,
+        child.relname::text,
+        dependent.constraint_name::text,
+        dependent.parent_id::regclass::text,
+        CASE dependent.action
+            WHEN 'c' THEN 'CASCADE'
+            WHEN 'n' THEN 'SET NULL'
+            WHEN 'd' THEN 'SET DEFAULT'
+            WHEN 'r' THEN 'RESTRICT'
+            ELSE 'NO ACTION'
+        END,
+        dependent.is_indexed,
+        coalesce(dependent.handling, 'refuse'),
+        greatest(child.reltuples, 0)::bigint
+    FROM _dependent_keys() AS dependent
+    INNER JOIN pg_catalog.pg_class AS child ON dependent.child_id = child.oid
+    INNER JOIN pg_catalog.pg_namespace AS namespace ON child.relnamespace = namespace.oid
+    ORDER BY dependent.depth, 1, 2, 3;
+END;
+$$;
+
+--
+-- Name: FUNCTION archive_dependents(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.archive_dependents() IS 'The foreign keys through which rows of other tables hang on chat rows, with what becomes of these rows.';
+
+--
+-- Name: archive_hazards(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.archive_hazards() RETURNS TABLE(hazard text, object text, effect text, detail text, remedy text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        'column drift',
+        drifted.live_table || '.' || drifted.column_name,
+        'refuses',
+        drifted.problem,
+        'Run `aria-db adopt` where the tables are the application''s; else give both tables the same columns, in '
+        'order.'
+    FROM archive_column_drift() AS drifted
+    UNION ALL
+    SELECT
+        'column drift',
+        drifted.table_id::regclass || '.' || drifted.column_name,
+        'refuses',
+        drifted.problem,
+        'Run `aria-db dependents set ' || drifted.table_id::regclass || ' --move` again: it adds missing columns.'
+    FROM _dependent_drift() AS drifted;
+
+    -- Foreign keys.
+    RETURN QUERY
+    SELECT
+        found.hazard,
+        format('%s.%I', dependent.child_id::regclass, dependent.constraint_name),
+        found.effect,
+        found.detail,
+        found.remedy
+    FROM _dependent_keys() AS dependent
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE dependent.action
+                WHEN 'c' THEN '--move or --delete'
+                WHEN 'n' THEN '--move or --detach'
+                WHEN 'd' THEN '--move or --detach'
+                ELSE '--move'
+            END AS options
+    ) AS choice
+    CROSS JOIN LATERAL (
+        VALUES
+        (
+            dependent.child_place = 'archive' AND dependent.parent_place = 'live',
+            'key from an archive', 'refuses',
+            format('an archive refers to the live table %s', dependent.parent_id::regclass),
+            format(
+                'ALTER TABLE %s DROP CONSTRAINT %I: an archived row must not depend on a live one.',
+                dependent.child_id::regclass, dependent.constraint_name
+            )
+        ),
+        (
+            dependent.parent_place = 'archive',
+            'key to an archive', 'refuses',
+            format('sessions to which its rows refer in %s cannot be restored', dependent.parent_id::regclass),
+            format(
+                'ALTER TABLE %s DROP CONSTRAINT %I.', dependent.child_id::regclass, dependent.constraint_name
+            )
+        ),
+        (
+            dependent.parent_place IS DISTINCT FROM 'archive'
+            AND dependent.child_place IS NULL
+            AND coalesce(dependent.handling, 'refuse') = 'refuse',
+            'dependent without handling', 'refuses',
+            format('sessions to which its rows refer, through %s, are not archived', dependent.parent_id::regclass),
+            format(
+                'Say what becomes of these rows: `aria-db dependents set %s` %s.',
+                dependent.child_id::regclass, choice.options
+            )
+        ),
+        (
+            (dependent.handling = 'detach' AND dependent.action = 'c')
+            OR (dependent.handling = 'delete' AND dependent.action IN ('n', 'd')),
+            'handling does not fit', 'refuses',
+            format('the handling is %s, and the key has another action by now', dependent.handling),
+            format(
+                'Say again what becomes of these rows: `aria-db dependents set %s` %s.',
+                dependent.child_id::regclass, choice.options
+            )
+        ),
+        (
+            NOT dependent.is_indexed,
+            'reference without index', 'slow',
+            'each archived row reads the whole table',
+            format(
+                'CREATE INDEX CONCURRENTLY ON %s (%s).',
+                dependent.child_id::regclass,
+                (
+                    SELECT string_agg(quote_ident(child_column.name), ', ')
+                    FROM unnest(dependent.child_columns) AS child_column (name)
+                )
+            )
+        )
+    ) AS found (is_found, hazard, effect, detail, remedy)
+    WHERE found.is_found
+    UNION ALL
+    -- of an archive to a table that is no chat table
+    SELECT
+        'key from an archive',
+        format('%s.%I', archive_key.conrelid::regclass, archive_key.conname),
+        CASE WHEN archive_key.confdeltype IN ('c', 'n', 'd') THEN 'loses' ELSE 'refuses' END,
+        format(
+            CASE
+                WHEN archive_key.confdeltype = 'c' THEN 'archived rows go when the row of %s goes'
+                WHEN archive_key.confdeltype IN ('n', 'd') THEN 'archived rows change when the row of %s goes'
+                ELSE 'sessions whose row of %s is gone are not archived'
+            END,
+            archive_key.confrelid::regclass
+        ),
+        format('ALTER TABLE %s DROP CONSTRAINT %I.', archive_key.conrelid::regclass, archive_key.conname)
+    FROM _chat_tables() AS archive
+    INNER JOIN pg_catalog.pg_constraint AS archive_key
+        ON archive.table_id = archive_key.conrelid AND archive_key.contype = 'f' AND archive_key.conparentid = 0
+    WHERE
+        archive.place = 'archive'
+        AND archive_key.confrelid NOT IN (SELECT chat.table_id FROM _chat_tables() AS chat);
+
+    -- The key of the messages.
+    RETURN QUERY
+    SELECT
+        'message key',
+        chat.table_id::regclass::text,
+        'refuses',
+        CASE
+            WHEN session_key.constraint_id IS NULL THEN 'no foreign key on session_id to the sessions'
+            ELSE 'the foreign key to the sessions is switched off or not enforced'
+        END,
+        'Add the key, or ALTER TABLE ... ENABLE TRIGGER ALL: it makes a new message wait for the move.'
+    FROM _chat_tables() AS chat
+    LEFT JOIN _session_keys() AS session_key ON chat.table_id = session_key.message_table
+    WHERE (chat.place, chat.kind) = ('live', 'message') AND session_key.is_enforced IS NOT TRUE;
+
+    -- Tables and what acts on them.
+    RETURN QUERY
+    SELECT
+        found.hazard,
+        found.object,
+        found.effect,
+        found.detail,
+        found.remedy
+    FROM _chat_tables() AS chat
+    INNER JOIN pg_catalog.pg_class AS holding ON chat.table_id = holding.oid
+    CROSS JOIN LATERAL (
+        SELECT
+            'unlogged table' AS hazard,
+            chat.table_id::regclass::text AS object,
+            'unsafe' AS effect,
+            'a crash of the server empties it' AS detail,
+            format('ALTER TABLE %s SET LOGGED.', chat.table_id::regclass) AS remedy
+        WHERE holding.relpersistence = 'u'
+        UNION ALL
+        SELECT
+            'kind of table',
+            chat.table_id::regclass::text,
+            'refuses',
+            CASE
+                WHEN holding.relkind NOT IN ('r', 'p') THEN 'it is no table of this database'
+                ELSE 'it inherits from the chat table and is no partition'
+            END,
+            'Use a plain or a partitioned table.'
+        WHERE holding.relkind NOT IN ('r', 'p') OR (chat.depth > 0 AND NOT holding.relispartition)
+        UNION ALL
+        SELECT
+            'rule',
+            format('%s.%I', row_rule.ev_class::regclass, row_rule.rulename),
+            'refuses',
+            'it rewrites statements',
+            format('DROP RULE %I ON %s.', row_rule.rulename, row_rule.ev_class::regclass)
+        FROM pg_catalog.pg_rewrite AS row_rule
+        WHERE row_rule.ev_class IN (chat.relation, chat.table_id) AND row_rule.rulename <> '_RETURN'
+        UNION ALL
+        SELECT
+            'trigger',
+            format('%s.%I', row_trigger.tgrelid::regclass, row_trigger.tgname),
+            CASE WHEN row_trigger.tgtype & 64 <> 0 THEN 'refuses' ELSE 'slow' END,
+            CASE
+                WHEN row_trigger.tgtype & 64 <> 0 THEN 'it takes the rows instead of the table'
+                WHEN chat.depth > 0 THEN 'on a partition: moves compare the rows, and refuse what it changes'
+                ELSE 'moves compare the rows, and refuse what it changes'
+            END,
+            format('Check that it leaves moved rows alone; else DROP TRIGGER %I ON %s.',
+                row_trigger.tgname, row_trigger.tgrelid::regclass)
+        FROM pg_catalog.pg_trigger AS row_trigger
+        WHERE
+            row_trigger.tgrelid IN (chat.relation, chat.table_id)
+            AND NOT row_trigger.tgisinternal
+            AND row_trigger.tgenabled <> 'D'
+            -- the triggers of a partition that come from its parent are named once
+            AND row_trigger.tgparentid = 0
+    ) AS found;
+
+    -- What an archive refuses and the live table takes.
+    RETURN QUERY
+    SELECT
+        found.hazard,
+        found.object,
+        'refuses',
+        found.detail,
+        found.remedy
+    FROM _chat_tables() AS archive
+    INNER JOIN _chat_tables() AS live ON archive.kind = live.kind AND live.place = 'live' AND live.depth = 0
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE
+                WHEN archive_column.attgenerated <> '' THEN 'generated column in the archive'
+                WHEN archive_column.attidentity = 'a' THEN 'identity column in the archive'
+                ELSE 'stricter NOT NULL'
+            END AS hazard,
+            format('%s.%I', archive.table_id::regclass, archive_column.attname) AS object,
+            CASE
+                WHEN archive_column.attgenerated <> '' OR archive_column.attidentity = 'a'
+                    THEN 'it takes no value from a moved row'
+                ELSE 'the live column may be NULL'
+            END AS detail,
+            format(
+                'ALTER TABLE %s ALTER COLUMN %I DROP %s.',
+                archive.table_id::regclass,
+                archive_column.attname,
+                CASE
+                    WHEN archive_column.attgenerated <> '' THEN 'EXPRESSION'
+                    WHEN archive_column.attidentity = 'a' THEN 'IDENTITY'
+                    ELSE 'NOT NULL'
+                END
+            ) AS remedy
+        FROM pg_catalog.pg_attribute AS archive_column
+        INNER JOIN pg_catalog.pg_attribute AS live_column
+            ON live.table_id = live_column.attrelid AND archive_column.attname = live_column.attname
+        WHERE
+            archive_column.attrelid = archive.table_id
+            AND archive_column.attnum > 0
+            AND NOT archive_column.attisdropped
+            AND (
+                archive_column.attgenerated <> ''
+                OR archive_column.attidentity = 'a'
+                OR (archive_column.attnotnull AND NOT live_column.attnotnull)
+            )
+        UNION ALL
+        SELECT
+            CASE archive_check.contype WHEN 'c' THEN 'stricter CHECK' ELSE 'stricter exclusion' END,
+            format('%s.%I', archive.table_id::regclass, archive_check.conname),
+            pg_get_constraintdef(archive_check.oid),
+            format('ALTER TABLE %s DROP CONSTRAINT %I.', archive.table_id::regclass, archive_check.conname)
+        FROM pg_catalog.pg_constraint AS archive_check
+        WHERE
+            archive_check.conrelid = archive.table_id
+            AND archive_check.contype IN ('c', 'x')
+            AND NOT EXISTS (
+                SELECT 1 FROM pg_catalog.pg_constraint AS live_check
+                WHERE
+                    live_check.conrelid = live.table_id
+                    AND live_check.contype = archive_check.contype
+                    AND pg_get_constraintdef(live_check.oid) = pg_get_constraintdef(archive_check.oid)
+            )
+        UNION ALL
+        SELECT
+            'stricter UNIQUE',
+            unique_index.indexrelid::regclass::text,
+            'a value may come again after its session was archived',
+            format('Drop the constraint or the index %s.', unique_index.indexrelid::regclass)
+        FROM pg_catalog.pg_index AS unique_index
+        WHERE
+            unique_index.indrelid = archive.table_id
+            AND unique_index.indisunique
+            AND NOT unique_index.indisprimary
+            -- what contains the id is unique anyhow
+            AND NOT EXISTS (
+                SELECT 1 FROM pg_catalog.pg_attribute AS id_column
+                WHERE
+                    id_column.attrelid = archive.table_id
+                    AND id_column.attname = 'id'
+                    AND id_column.attnum = ANY(unique_index.indkey::int2[])
+            )
+    ) AS found
+    WHERE archive.place = 'archive' AND archive.depth = 0;
+END;
+$$;
+
+--
+-- Name: FUNCTION archive_hazards(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.archive_hazards() IS 'What the catalogue says would make a move refuse, lose rows, be unsafe or be slow: a row per hazard.';
+
+--
 -- Name: archive_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -694,6 +2626,7 @@ COMMENT ON FUNCTION public.archive_session(session_id uuid, actor text) IS 'Move
 CREATE FUNCTION public.archive_sessions(session_ids uuid[], run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, archived_at timestamp with time zone, message_count bigint, newly_archived boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
     SET row_security TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -704,7 +2637,15 @@ DECLARE
     v_were_left boolean;
     v_elsewhere record;
     v_archived_at timestamptz;
+    v_is_plain boolean;
+    v_attempts integer := 0;
+    v_images text[];
+    v_sqlstate text;
+    v_message text;
     v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
     v_actor CONSTANT text := _actor(actor);
     v_run_kind text;
 BEGIN
@@ -717,10 +2658,11 @@ BEGIN
     IF run_id IS NOT NULL THEN
         v_run_kind := _check_archive_run(run_id, '{archive, prune}');
     END IF;
-    PERFORM _lock_and_check_tables();
+    v_is_plain := _lock_and_check_tables();
 
     <<find_sessions>>
     LOOP
+        v_attempts := v_attempts + 1;
         SELECT coalesce(array_agg(locked.id), '{}') INTO v_live
         FROM (
             SELECT live.id
@@ -750,7 +2692,7 @@ BEGIN
             WHERE archived.session_id = ANY(v_live)
         ) AS copied;
         IF v_copied IS NOT NULL THEN
-            PERFORM _remove_archived_copies(v_copied, run_id, v_actor);
+            PERFORM _remove_archived_copies(v_copied, run_id, v_actor, v_is_plain);
             v_live := ARRAY(SELECT unnest(v_live) EXCEPT SELECT unnest(v_copied));
         END IF;
 
@@ -775,7 +2717,8 @@ BEGIN
             ORDER BY is_live DESC
         LOOP
             IF v_elsewhere.is_live THEN
-                CONTINUE find_sessions WHEN v_live = '{}';
+                -- A session that moves to and fro all the time is not waited for.
+                CONTINUE find_sessions WHEN v_live = '{}' AND v_attempts < 100;
                 -- Rows are locked, and another one now would be out of order.
                 RAISE EXCEPTION 'session % was restored while it was being archived', v_elsewhere.id
                     USING ERRCODE = 'serialization_failure',
@@ -792,6 +2735,9 @@ BEGIN
 
     -- Not now(): this transaction may have begun before the last message did.
     v_archived_at := clock_timestamp();
+    IF NOT v_is_plain THEN
+        v_images := _begin_checked_move(v_live, v_archived_at);
+    END IF;
 
     RETURN QUERY
     WITH
@@ -851,6 +2797,10 @@ BEGIN
         journal.message_count,
         TRUE;
 
+    IF NOT v_is_plain THEN
+        PERFORM _end_checked_move(v_live, v_images);
+    END IF;
+
     IF v_were_left THEN
         DELETE FROM engine_archive_left AS left_behind
         WHERE left_behind.session_id = ANY(v_live);
@@ -866,15 +2816,23 @@ BEGIN
             AND journal.event = 'archived' AND journal.at = v_archived_at;
     END IF;
 EXCEPTION
-    -- Found too late for the check above: a row that somebody else put into the archive
-    -- meanwhile, or a message id that another archived session has.
-    WHEN unique_violation THEN
-        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
-        RAISE EXCEPTION 'a session or message to archive has the id of one that is in the archive'
-            USING ERRCODE = 'AR001',
-            DETAIL = v_detail,
-            HINT = 'Nothing was moved. Try again; if it stays, `aria-db conflicts` shows what differs and '
-                'merges the two.';
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS
+            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        PERFORM _raise_move_error(
+            'archive', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
+        );
+        -- Found too late for the check above: a row that somebody else put into the archive
+        -- meanwhile, or a message id that another archived session has.
+        IF v_sqlstate = '23505' THEN
+            RAISE EXCEPTION 'a session or message to archive has the id of one that is in the archive'
+                USING ERRCODE = 'AR001',
+                DETAIL = v_detail,
+                HINT = 'Nothing was moved. Try again; if it stays, `aria-db conflicts` shows what differs and '
+                    'merges the two.';
+        END IF;
+        RAISE;
 END;
 $$;
 
@@ -895,6 +2853,16 @@ CREATE FUNCTION public.begin_archive_run(kind text, arguments jsonb DEFAULT '{}'
 DECLARE
     v_run_id bigint;
 BEGIN
+    IF kind = 'prune' THEN
+        PERFORM _check_prune_arguments((arguments ->> 'older_than')::interval, arguments ->> 'session_type');
+    ELSIF kind = 'purge' THEN
+        PERFORM _check_session_type(arguments ->> 'session_type');
+    END IF;
+    IF (arguments ->> 'batch_size')::bigint < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', arguments ->> 'batch_size'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say how many sessions one transaction may take, for example 500.';
+    END IF;
     INSERT INTO engine_archive_run AS run (kind, arguments, started_by, role, backend_pid)
     VALUES (
         begin_archive_run.kind,
@@ -924,39 +2892,46 @@ COMMENT ON FUNCTION public.begin_archive_run(kind text, arguments jsonb, actor t
 -- Name: count_prunable_sessions(interval, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.count_prunable_sessions(older_than interval DEFAULT NULL::interval, session_type text DEFAULT NULL::text) RETURNS TABLE(of_type text, sessions bigint, messages bigint, held bigint, conflicting bigint)
+CREATE FUNCTION public.count_prunable_sessions(older_than interval DEFAULT NULL::interval, session_type text DEFAULT NULL::text) RETURNS TABLE(of_type text, sessions bigint, messages bigint, held bigint, conflicting bigint, referred bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
-    AS $$
+    SET jit TO 'off'
+    AS $_$
 BEGIN
     PERFORM _check_prune_arguments(older_than, session_type);
-    RETURN QUERY
-    SELECT
-        candidate.session_type::text AS of_type,
-        count(*) FILTER (WHERE NOT candidate.is_held AND NOT candidate.is_conflicting) AS sessions,
-        coalesce(
-            sum(transcript.messages) FILTER (WHERE NOT candidate.is_held AND NOT candidate.is_conflicting),
-            0
-        )::bigint AS messages,
-        count(*) FILTER (WHERE candidate.is_held) AS held,
-        count(*) FILTER (WHERE candidate.is_conflicting AND NOT candidate.is_held) AS conflicting
-    FROM engine_archive_candidate AS candidate
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS messages
-        FROM engine_chat_messages AS message
-        WHERE message.session_id = candidate.id
-    ) AS transcript
-    WHERE
-        (
-            candidate.is_soft_deleted
-            OR candidate.age_from < now() - coalesce(older_than, candidate.archive_after)
-        )
-        AND candidate.session_type
-        = coalesce(count_prunable_sessions.session_type, candidate.session_type)
-    GROUP BY candidate.session_type
-    ORDER BY candidate.session_type;
+    RETURN QUERY EXECUTE format(
+        $statement$
+        SELECT
+            due.of_type,
+            count(*) FILTER (WHERE due.reason IS NULL),
+            coalesce(sum(due.messages) FILTER (WHERE due.reason IS NULL), 0)::bigint,
+            count(*) FILTER (WHERE due.reason = 'held'),
+            count(*) FILTER (WHERE due.reason = 'conflicting'),
+            count(*) FILTER (WHERE due.reason = 'referred')
+        FROM (
+            SELECT
+                candidate.session_type::text AS of_type,
+                CASE
+                    WHEN candidate.is_held THEN 'held'
+                    WHEN candidate.is_conflicting THEN 'conflicting'
+                    WHEN %s THEN 'referred'
+                END AS reason,
+                (
+                    SELECT count(*) FROM engine_chat_messages AS message
+                    WHERE message.session_id = candidate.id
+                ) AS messages
+            FROM engine_archive_candidate AS candidate
+            WHERE
+                (candidate.is_soft_deleted OR candidate.age_from < now() - coalesce($1, candidate.archive_after))
+                AND candidate.session_type = coalesce($2, candidate.session_type)
+        ) AS due
+        GROUP BY due.of_type
+        ORDER BY due.of_type
+        $statement$,
+        (SELECT coalesce(string_agg(referring.condition, ' OR '), 'FALSE') FROM _referring_keys() AS referring)
+    ) USING older_than, session_type;
 END;
-$$;
+$_$;
 
 --
 -- Name: FUNCTION count_prunable_sessions(older_than interval, session_type text); Type: COMMENT; Schema: public; Owner: -
@@ -971,8 +2946,17 @@ COMMENT ON FUNCTION public.count_prunable_sessions(older_than interval, session_
 CREATE FUNCTION public.delete_archived_session(session_id uuid, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, deleted_at timestamp with time zone, message_count bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
     SET row_security TO 'off'
     AS $$
+DECLARE
+    v_is_plain boolean;
+    v_sqlstate text;
+    v_message text;
+    v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
 BEGIN
     IF session_id IS NULL THEN
         RAISE EXCEPTION 'session_id must not be NULL'
@@ -980,11 +2964,15 @@ BEGIN
             HINT = 'Pass the id of the session to delete.';
     END IF;
 
+    v_is_plain := _lock_and_check_tables(is_move => FALSE);
     PERFORM 1
     FROM engine_chat_session_archive AS archived
     WHERE archived.id = delete_archived_session.session_id
     FOR UPDATE;
     IF NOT FOUND THEN
+        IF NOT v_is_plain THEN
+            PERFORM _set_constraints(FALSE);
+        END IF;
         RETURN;
     END IF;
     PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
@@ -998,6 +2986,11 @@ BEGIN
             HINT = 'Nothing was deleted. `aria-db conflicts` (engine_session_conflict, '
                 'resolve_session_conflict()) shows what differs and merges the two.';
     END IF;
+
+    IF NOT v_is_plain THEN
+        PERFORM _find_dependents('archive', ARRAY[session_id], is_deletion => TRUE);
+    END IF;
+    PERFORM _delete_dependents(ARRAY[session_id]);
 
     deleted_at := clock_timestamp();
     WITH
@@ -1027,7 +3020,21 @@ BEGIN
         journal.session_id,
         journal.message_count
     INTO id, message_count;
+
+    IF NOT v_is_plain THEN
+        PERFORM _check_gone('archive', ARRAY[session_id]);
+        PERFORM _set_constraints(FALSE);
+    END IF;
     RETURN NEXT;
+EXCEPTION
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS
+            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        PERFORM _raise_move_error(
+            'nowhere', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
+        );
+        RAISE;
 END;
 $$;
 
@@ -1044,8 +3051,17 @@ COMMENT ON FUNCTION public.delete_archived_session(session_id uuid, actor text) 
 CREATE FUNCTION public.delete_chat_session(session_id uuid, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, deleted_at timestamp with time zone, message_count bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
     SET row_security TO 'off'
     AS $$
+DECLARE
+    v_is_plain boolean;
+    v_sqlstate text;
+    v_message text;
+    v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
 BEGIN
     IF session_id IS NULL THEN
         RAISE EXCEPTION 'session_id must not be NULL'
@@ -1053,14 +3069,22 @@ BEGIN
             HINT = 'Pass the id of the session to delete.';
     END IF;
 
+    v_is_plain := _lock_and_check_tables(is_move => FALSE);
     PERFORM 1
     FROM engine_chat_sessions AS live
     WHERE live.id = delete_chat_session.session_id
     FOR UPDATE;
     IF NOT FOUND THEN
+        IF NOT v_is_plain THEN
+            PERFORM _set_constraints(FALSE);
+        END IF;
         RETURN;
     END IF;
     PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
+
+    IF NOT v_is_plain THEN
+        PERFORM _find_dependents('live', ARRAY[session_id], is_deletion => TRUE);
+    END IF;
 
     deleted_at := clock_timestamp();
     WITH
@@ -1095,7 +3119,21 @@ BEGIN
         journal.session_id,
         journal.message_count
     INTO id, message_count;
+
+    IF NOT v_is_plain THEN
+        PERFORM _check_gone('live', ARRAY[session_id]);
+        PERFORM _set_constraints(FALSE);
+    END IF;
     RETURN NEXT;
+EXCEPTION
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS
+            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        PERFORM _raise_move_error(
+            'nowhere', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
+        );
+        RAISE;
 END;
 $$;
 
@@ -1152,6 +3190,8 @@ CREATE FUNCTION public.finish_archive_run(run_id bigint, stop_reason text, error
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
+DECLARE
+    v_run record;
 BEGIN
     IF stop_reason IS NULL
         OR stop_reason NOT IN ('nothing left', 'max_runtime', 'max_sessions', 'interrupted', 'failed')
@@ -1166,7 +3206,13 @@ BEGIN
         finished_at = clock_timestamp(),
         stop_reason = finish_archive_run.stop_reason,
         error = finish_archive_run.error
-    WHERE run.id = finish_archive_run.run_id AND run.finished_at IS NULL;
+    WHERE run.id = finish_archive_run.run_id AND run.finished_at IS NULL
+    RETURNING run.kind, run.arguments, run.started_at INTO v_run;
+
+    IF v_run.kind = 'prune' AND stop_reason = 'nothing left' AND NOT v_run.arguments ?| '{older_than, session_type}' THEN
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.at < v_run.started_at;
+    END IF;
 END;
 $$;
 
@@ -1368,6 +3414,7 @@ CREATE PROCEDURE public.prune_old_sessions(IN older_than interval DEFAULT NULL::
     LANGUAGE plpgsql
     AS $_$
 DECLARE
+    c_statement_timeout CONSTANT interval := current_setting('statement_timeout');
     v_context text;
     v_schema text;
     v_run_id bigint;
@@ -1418,9 +3465,16 @@ BEGIN
             USING older_than, session_type, batch_size, v_run_id, actor;
         EXCEPTION
             WHEN query_canceled THEN
-                v_stop_reason := 'interrupted';
                 GET STACKED DIAGNOSTICS
                     v_sqlstate = RETURNED_SQLSTATE, v_error = MESSAGE_TEXT, v_hint = PG_EXCEPTION_HINT;
+                -- Not somebody, but a setting of the role or the database: each night again.
+                v_stop_reason := CASE
+                    WHEN
+                        c_statement_timeout > interval '0'
+                        AND clock_timestamp() >= statement_timestamp() + c_statement_timeout
+                        THEN 'failed'
+                    ELSE 'interrupted'
+                END;
             WHEN OTHERS THEN
                 v_stop_reason := 'failed';
                 GET STACKED DIAGNOSTICS
@@ -1467,6 +3521,7 @@ COMMENT ON PROCEDURE public.prune_old_sessions(IN older_than interval, IN sessio
 CREATE FUNCTION public.prune_sessions(older_than interval DEFAULT NULL::interval, session_type text DEFAULT NULL::text, batch_size integer DEFAULT 500, run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(sessions bigint, messages bigint, left_behind bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
     SET row_security TO 'off'
     SET lock_timeout TO '100ms'
     SET enable_seqscan TO 'off'
@@ -1480,8 +3535,24 @@ DECLARE
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
+    c_is_referred CONSTANT text := (
+        SELECT coalesce(string_agg(referring.condition, ' OR '), 'FALSE')
+        FROM _referring_keys() AS referring
+    );
+    -- the name of a table whose rows refer to the candidate
+    c_referring CONSTANT text := (
+        SELECT 'CASE ' || string_agg(format('WHEN %s THEN %L', referring.condition, referring.child), ' ') || ' END'
+        FROM _referring_keys() AS referring
+    );
+    -- $6 is the run.
+    c_may_move CONSTANT text := format(
+        'NOT (%s) AND NOT EXISTS (SELECT 1 FROM engine_archive_left AS left_already '
+        'WHERE left_already.session_id = candidate.id AND left_already.run_id = $6)',
+        c_is_referred
+    );
     v_condition text;
     v_before timestamptz;
+    v_is_plain boolean;
     v_picked uuid[];
     v_messages_picked bigint;
     v_refused uuid[] := '{}';
@@ -1490,6 +3561,9 @@ DECLARE
     v_left_ids uuid[] := '{}';
     v_left_states text[] := '{}';
     v_left_errors text[] := '{}';
+    v_left_remedies text[] := '{}';
+    v_hint text;
+    v_referred bigint;
 BEGIN
     IF batch_size IS NULL OR batch_size < 1 THEN
         RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
@@ -1500,7 +3574,7 @@ BEGIN
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{prune}');
     END IF;
-    PERFORM _lock_and_check_tables();
+    v_is_plain := _lock_and_check_tables();
 
     -- The age that no policy undercuts bounds the part of the index that is read.
     v_before := coalesce(
@@ -1534,13 +3608,15 @@ BEGIN
                         AND NOT candidate.is_held
                         AND NOT candidate.is_conflicting
                         AND candidate.id <> ALL($4)
+                        AND %s
                     ORDER BY candidate.updated_at
                     LIMIT $5
                     FOR UPDATE SKIP LOCKED
                     $statement$,
-                    v_condition
+                    v_condition, c_may_move
                 ) USING
-                    v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked)
+                    v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked),
+                    run_id
                 LOOP
                     v_picked := v_picked || v_session_id;
                     v_messages_picked := v_messages_picked + v_messages;
@@ -1559,6 +3635,9 @@ BEGIN
                     OR integrity_constraint_violation
                     OR SQLSTATE 'AR001'
                     OR SQLSTATE 'AR003'
+                    OR SQLSTATE 'AR005'
+                    OR SQLSTATE 'AR006'
+                    OR SQLSTATE 'AR007'
                     THEN
                     sessions := 0;
                     messages := 0;
@@ -1572,11 +3651,20 @@ BEGIN
                             WHEN lock_not_available OR deadlock_detected THEN
                                 v_refused := v_refused || v_session_id;
                                 RAISE NOTICE 'session % is in use and left for a later run', v_session_id;
-                            WHEN integrity_constraint_violation OR SQLSTATE 'AR001' OR SQLSTATE 'AR003' THEN
+                            WHEN
+                                integrity_constraint_violation
+                                OR SQLSTATE 'AR001'
+                                OR SQLSTATE 'AR003'
+                                OR SQLSTATE 'AR005'
+                                OR SQLSTATE 'AR006'
+                                OR SQLSTATE 'AR007'
+                                THEN
+                                GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
                                 v_refused := v_refused || v_session_id;
                                 v_left_ids := v_left_ids || v_session_id;
                                 v_left_states := v_left_states || sqlstate;
                                 v_left_errors := v_left_errors || sqlerrm;
+                                v_left_remedies := v_left_remedies || nullif(v_hint, '');
                                 RAISE WARNING 'session % cannot be archived: %', v_session_id, sqlerrm;
                         END;
                     END LOOP;
@@ -1595,13 +3683,14 @@ BEGIN
     -- At the end: a batch of which nothing could be moved was rolled back, and its locks are
     -- gone. A session that another prune is writing down, or that is moving meanwhile, is locked.
     IF v_left_ids <> '{}' THEN
-        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message)
+        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
         SELECT
             live.id,
             prune_sessions.run_id,
             refused.state,
-            refused.error
-        FROM unnest(v_left_ids, v_left_states, v_left_errors) AS refused (id, state, error)
+            refused.error,
+            refused.remedy
+        FROM unnest(v_left_ids, v_left_states, v_left_errors, v_left_remedies) AS refused (id, state, error, remedy)
         INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
         FOR NO KEY UPDATE OF live SKIP LOCKED
         ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
@@ -1609,9 +3698,52 @@ BEGIN
             run_id = excluded.run_id,
             sqlstate = excluded.sqlstate,
             message = excluded.message,
+            remedy = excluded.remedy,
             at = excluded.at;
     END IF;
     left_behind := cardinality(v_left_ids);
+
+    -- Nothing else is left: the sessions that were not even picked.
+    IF sessions = 0 AND c_is_referred <> 'FALSE' THEN
+        EXECUTE format(
+            $statement$
+            INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
+            SELECT
+                candidate.id,
+                $4,
+                'AR005',
+                format('session %%s has rows in %%s, which refer to it', candidate.id, %s),
+                'SELECT * FROM archive_dependents() (`aria-db dependents`) lists these tables; say what becomes of '
+                'their rows: set_archive_dependent(), or `aria-db dependents set`. A session to which another one '
+                'refers moves after it.'
+            FROM engine_archive_candidate AS candidate
+            WHERE
+                (%s)
+                AND candidate.session_type = coalesce($3, candidate.session_type)
+                AND NOT candidate.is_held
+                AND NOT candidate.is_conflicting
+                AND (%s)
+                AND NOT EXISTS (
+                    SELECT 1 FROM engine_archive_left AS left_already
+                    WHERE left_already.session_id = candidate.id AND left_already.run_id = $4
+                )
+            FOR NO KEY UPDATE SKIP LOCKED
+            ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
+            SET
+                run_id = excluded.run_id,
+                sqlstate = excluded.sqlstate,
+                message = excluded.message,
+                remedy = excluded.remedy,
+                at = excluded.at
+            $statement$,
+            c_referring, array_to_string(c_conditions, ' OR '), c_is_referred
+        ) USING v_before, older_than, session_type, run_id;
+        GET DIAGNOSTICS v_referred = ROW_COUNT;
+        left_behind := left_behind + v_referred;
+    END IF;
+    IF NOT v_is_plain THEN
+        PERFORM _set_constraints(FALSE);
+    END IF;
     IF run_id IS NOT NULL AND sessions > 0 THEN
         PERFORM _record_archive_batch(run_id, sessions, messages);
     END IF;
@@ -1632,12 +3764,14 @@ COMMENT ON FUNCTION public.prune_sessions(older_than interval, session_type text
 CREATE FUNCTION public.purge_archive(session_type text DEFAULT NULL::text, batch_size integer DEFAULT 500, run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(sessions bigint, messages bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
     SET row_security TO 'off'
     SET lock_timeout TO '100ms'
     AS $$
 DECLARE
     v_before timestamptz;
     v_picked uuid[];
+    v_is_plain boolean;
     v_actor CONSTANT text := _actor(actor);
 BEGIN
     IF batch_size IS NULL OR batch_size < 1 THEN
@@ -1649,6 +3783,8 @@ BEGIN
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{purge}');
     END IF;
+
+    v_is_plain := _lock_and_check_tables(is_move => FALSE);
 
     SELECT max(now() - policy.purge_after) INTO v_before
     FROM engine_archive_policy AS policy
@@ -1681,20 +3817,25 @@ BEGIN
 
     -- A hold that was placed while the rows were being locked is visible from here on,
     -- and no other can be placed any more.
+    v_picked := ARRAY(
+        SELECT picked.id FROM unnest(v_picked) AS picked (id)
+        WHERE NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = picked.id)
+    );
+    IF NOT v_is_plain THEN
+        PERFORM _find_dependents('archive', v_picked, is_deletion => TRUE);
+    END IF;
+    PERFORM _delete_dependents(v_picked);
+
     WITH
     purged_messages AS (
         DELETE FROM engine_chat_message_archive AS archived
-        WHERE
-            archived.session_id = ANY(v_picked)
-            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.session_id)
+        WHERE archived.session_id = ANY(v_picked)
         RETURNING archived.session_id
     ),
 
     purged_sessions AS (
         DELETE FROM engine_chat_session_archive AS archived
-        WHERE
-            archived.id = ANY(v_picked)
-            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.id)
+        WHERE archived.id = ANY(v_picked)
         RETURNING archived.id
     ),
 
@@ -1725,6 +3866,10 @@ BEGIN
         coalesce(sum(purged_events.message_count), 0)
     INTO sessions, messages
     FROM purged_events;
+    IF NOT v_is_plain THEN
+        PERFORM _check_gone('archive', v_picked);
+        PERFORM _set_constraints(FALSE);
+    END IF;
     IF run_id IS NOT NULL AND sessions > 0 THEN
         PERFORM _record_archive_batch(run_id, sessions, messages);
     END IF;
@@ -1777,6 +3922,7 @@ COMMENT ON FUNCTION public.release_hold(session_id uuid, actor text) IS 'Ends th
 CREATE FUNCTION public.resolve_session_conflict(session_id uuid, destination text, keep text DEFAULT NULL::text, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, place text, message_count bigint, newly_resolved boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
     SET row_security TO 'off'
     SET extra_float_digits TO '1'
     AS $_$
@@ -1787,6 +3933,8 @@ DECLARE
     v_different_message uuid;
     v_rows record;
     v_kept text;
+    v_is_plain boolean;
+    v_messages text[];
     v_actor CONSTANT text := _actor(actor);
 BEGIN
     IF session_id IS NULL THEN
@@ -1805,7 +3953,7 @@ BEGIN
             HINT = 'Say which row of the session stays where its two rows differ.';
     END IF;
 
-    PERFORM _lock_and_check_tables();
+    v_is_plain := _lock_and_check_tables();
 
     LOOP
         -- An archive or a second call that is under way is waited for. New messages wait
@@ -1858,6 +4006,12 @@ BEGIN
         ) AS transcript;
         RETURN NEXT;
         RETURN;
+    END IF;
+
+    -- A trigger may count the messages that come back; what it may not do is lose or change one.
+    IF NOT v_is_plain THEN
+        PERFORM _find_dependents('archive', ARRAY[session_id], FALSE);
+        v_messages := _chat_images('live', ARRAY[session_id], TRUE) || _chat_images('archive', ARRAY[session_id], TRUE);
     END IF;
 
     -- The messages first: the row of an archived session may take its messages with it.
@@ -1959,6 +4113,21 @@ BEGIN
 
     DELETE FROM engine_chat_session_archive AS archived
     WHERE archived.id = resolve_session_conflict.session_id;
+    PERFORM _restore_dependents(ARRAY[session_id]);
+    IF NOT v_is_plain THEN
+        PERFORM _check_gone('archive', ARRAY[session_id]);
+        PERFORM _compare_images(
+            ARRAY(
+                SELECT DISTINCT expected.image FROM unnest(v_messages) AS expected (image)
+                WHERE split_part(expected.image, ' ', 2) = 'engine_chat_messages'::regclass::text
+            ),
+            ARRAY(
+                SELECT found.image FROM unnest(_chat_images('live', ARRAY[session_id], TRUE)) AS found (image)
+                WHERE split_part(found.image, ' ', 2) = 'engine_chat_messages'::regclass::text
+            )
+        );
+        PERFORM _set_constraints(FALSE);
+    END IF;
 
     INSERT INTO engine_conflict_resolution AS resolution
     (session_id, destination, kept, dropped_row, archived_at, resolved_by)
@@ -2041,8 +4210,9 @@ COMMENT ON FUNCTION public.restore_session(session_id uuid, actor text) IS 'Move
 CREATE FUNCTION public.restore_sessions(session_ids uuid[], run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(id uuid, restored_at timestamp with time zone, message_count bigint, newly_restored boolean, due_from timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
     SET row_security TO 'off'
-    AS $_$
+    AS $$
 DECLARE
     v_archived uuid[];
     v_live uuid[];
@@ -2050,8 +4220,15 @@ DECLARE
     v_activated uuid[];
     v_restored uuid[];
     v_restored_at timestamptz;
+    v_is_plain boolean;
+    v_attempts integer := 0;
     v_conflicting uuid;
+    v_sqlstate text;
+    v_message text;
     v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
 BEGIN
     IF session_ids IS NULL OR array_position(session_ids, NULL) IS NOT NULL THEN
         RAISE EXCEPTION 'session_ids must be an array of uuids without NULL'
@@ -2062,9 +4239,10 @@ BEGIN
         PERFORM _check_archive_run(run_id, '{restore, undo}');
     END IF;
 
-    PERFORM _lock_and_check_tables();
+    v_is_plain := _lock_and_check_tables();
 
     LOOP
+        v_attempts := v_attempts + 1;
         -- A second restore waits here, and then finds the sessions live.
         v_archived := ARRAY(
             SELECT archived.id
@@ -2090,7 +4268,7 @@ BEGIN
         WHERE found.id = ANY(session_ids) AND found.id <> ALL(v_archived || v_live)
         LIMIT 1;
         EXIT WHEN NOT FOUND;
-        IF v_archived || v_live <> '{}' THEN
+        IF v_archived || v_live <> '{}' OR v_attempts = 100 THEN
             -- Rows are locked, and another one now would be out of order.
             RAISE EXCEPTION 'session % was moved while it was being restored', v_moved_meanwhile
                 USING ERRCODE = 'serialization_failure',
@@ -2100,57 +4278,51 @@ BEGIN
 
     v_restored_at := clock_timestamp();
     IF v_archived <> '{}' THEN
-        BEGIN
-            -- "Every column but archived_at" has no static form.
-            EXECUTE format(
-                $statement$
-                WITH
-                moved_sessions AS (
-                    DELETE FROM engine_chat_session_archive AS archived
-                    WHERE archived.id = ANY($1)
-                    RETURNING archived.*
-                ),
-
-                moved_messages AS (
-                    DELETE FROM engine_chat_message_archive AS archived
-                    WHERE archived.session_id = ANY($1)
-                    RETURNING archived.*
-                ),
-
-                restored_sessions AS (
-                    INSERT INTO engine_chat_sessions (%1$s)
-                    OVERRIDING SYSTEM VALUE
-                    SELECT %1$s FROM moved_sessions
-                )
-
-                INSERT INTO engine_chat_messages (%2$s)
-                OVERRIDING SYSTEM VALUE
-                SELECT %2$s FROM moved_messages
-                $statement$,
-                _insertable_columns('engine_chat_sessions'::regclass),
-                _insertable_columns('engine_chat_messages'::regclass)
-            ) USING v_archived;
-        EXCEPTION
-            WHEN unique_violation THEN
-                GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
-                -- Of a session that is live no row says so if only a message of it is.
-                v_conflicting := coalesce(
-                    (SELECT live.id FROM engine_chat_sessions AS live WHERE live.id = ANY(v_archived) LIMIT 1),
-                    CASE cardinality(v_archived) WHEN 1 THEN v_archived[1] END
-                );
-                RAISE EXCEPTION '% archived, and its id or that of one of its messages is live',
-                    coalesce(format('session %s is', v_conflicting), 'one of the sessions is')
-                    USING ERRCODE = 'AR001',
-                    DETAIL = v_detail,
-                    HINT = 'Nothing was moved. `aria-db conflicts` (engine_session_conflict, '
-                        'resolve_session_conflict()) shows what differs and merges the two.';
-        END;
+        <<move>>
+        FOR v_try IN 1..2 LOOP
+            BEGIN
+                PERFORM _move_back(v_archived, v_is_plain);
+                EXIT move;
+            EXCEPTION
+                WHEN OTHERS THEN
+                    GET STACKED DIAGNOSTICS
+                        v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+                        v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+                    -- A column that the live table has got since: its default, once.
+                    CONTINUE move WHEN
+                        v_sqlstate = '23502' AND v_try = 1 AND _fill_missing_values(v_archived);
+                    PERFORM _raise_move_error(
+                        'live', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, v_is_plain
+                    );
+                    IF v_sqlstate = '23505' THEN
+                        -- Of a session that is live no row says so if only a message of it is.
+                        v_conflicting := coalesce(
+                            (
+                                SELECT live.id FROM engine_chat_sessions AS live
+                                WHERE live.id = ANY(v_archived)
+                                LIMIT 1
+                            ),
+                            CASE cardinality(v_archived) WHEN 1 THEN v_archived[1] END
+                        );
+                        RAISE EXCEPTION '% archived, and its id or that of one of its messages is live',
+                            coalesce(format('session %s is', v_conflicting), 'one of the sessions is')
+                            USING ERRCODE = 'AR001',
+                            DETAIL = v_detail,
+                            HINT = 'Nothing was moved. `aria-db conflicts` (engine_session_conflict, '
+                                'resolve_session_conflict()) shows what differs and merges the two.';
+                    END IF;
+                    RAISE;
+            END;
+        END LOOP;
+    END IF;
+    IF NOT v_is_plain THEN
+        PERFORM _set_constraints(FALSE);
     END IF;
 
     WITH activated AS (
         UPDATE engine_chat_sessions AS live
         SET status = 'active'
-        WHERE live.id = ANY(v_archived || v_live) AND live.status = 'archived'
+        WHERE live.id = ANY(v_live) AND live.status = 'archived'
         RETURNING live.id
     )
 
@@ -2196,7 +4368,7 @@ BEGIN
         FROM unnest(v_archived || v_live) AS known (id)
     ) AS found;
 END;
-$_$;
+$$;
 
 --
 -- Name: FUNCTION restore_sessions(session_ids uuid[], run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
@@ -2311,6 +4483,138 @@ $_$;
 COMMENT ON FUNCTION public.session_conflict_differences(session_id uuid) IS 'What differs in a session that is live and archived: a row per column, or for a row in one place only.';
 
 --
+-- Name: set_archive_dependent(text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.set_archive_dependent(schema_name text, table_name text, handling text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+DECLARE
+    v_table CONSTANT oid := to_regclass(format('%I.%I', schema_name, table_name));
+    v_actions text;
+    v_archive text;
+    v_column record;
+BEGIN
+    IF (handling IN ('move', 'delete', 'detach', 'refuse')) IS NOT TRUE THEN
+        RAISE EXCEPTION 'handling is %, and must be move, delete, detach or refuse', coalesce(handling, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Say what becomes of the rows that refer to a session when it is archived.';
+    END IF;
+
+    SELECT string_agg(DISTINCT dependent.action, '') INTO v_actions
+    FROM _dependent_keys() AS dependent
+    WHERE dependent.child_id = v_table AND dependent.parent_place IS DISTINCT FROM 'archive'
+        AND dependent.child_place IS NULL;
+    IF v_actions IS NULL AND handling <> 'refuse' THEN
+        RAISE EXCEPTION 'no foreign key of %.% refers to chat rows', schema_name, table_name
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'SELECT * FROM archive_dependents() (`aria-db dependents`) lists the tables. One that refers to '
+                'another of them is listed once that one is set.';
+    ELSIF handling = 'delete' AND v_actions ~ '[nd]|^[ar]+$' THEN
+        RAISE EXCEPTION 'a foreign key of %.% is not ON DELETE CASCADE, so that its rows would stay',
+            schema_name, table_name
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Choose move, which keeps the rows with their session.';
+    ELSIF handling = 'detach' AND v_actions ~ 'c|^[ar]+$' THEN
+        RAISE EXCEPTION 'a foreign key of %.% is not ON DELETE SET NULL or SET DEFAULT, so that its rows could not '
+            'stay', schema_name, table_name
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Choose move, which keeps the rows with their session.';
+    END IF;
+
+    SELECT dependent.archive_table INTO v_archive
+    FROM engine_archive_dependent AS dependent
+    WHERE
+        (dependent.schema_name, dependent.table_name)
+        = (set_archive_dependent.schema_name, set_archive_dependent.table_name);
+
+    IF handling = 'move' THEN
+        IF v_archive IS NULL OR to_regclass(format('%I.%I', schema_name, v_archive)) IS NULL THEN
+            v_archive := table_name || '_archive';
+            IF length(v_archive) > 63 THEN
+                RAISE EXCEPTION '% is longer than a name may be', v_archive
+                    USING ERRCODE = 'invalid_parameter_value',
+                    HINT = 'Rename the table: its archive has its name and _archive.';
+            END IF;
+            IF to_regclass(format('%I.%I', schema_name, v_archive)) IS NOT NULL THEN
+                RAISE EXCEPTION '%.% exists already', schema_name, v_archive
+                    USING ERRCODE = 'duplicate_table',
+                    HINT = 'Rename it: set_archive_dependent() creates this table.';
+            END IF;
+            EXECUTE format(
+                'CREATE TABLE %1$I.%2$I (archived_at timestamptz NOT NULL, archived_session_id uuid NOT NULL, '
+                'LIKE %1$I.%3$I)',
+                schema_name, v_archive, table_name
+            );
+            EXECUTE format('CREATE INDEX ON %I.%I (archived_session_id)', schema_name, v_archive);
+            EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM public', schema_name, v_archive);
+            EXECUTE format(
+                'COMMENT ON TABLE %I.%I IS %L',
+                schema_name, v_archive, format('Rows of %s that were archived with their session.', table_name)
+            );
+        END IF;
+        -- Columns that the table has got since; and an archive must take what the table took.
+        FOR v_column IN
+            SELECT
+                format('ADD COLUMN %I %s', drifted.column_name, (
+                    SELECT format_type(table_column.atttypid, table_column.atttypmod)
+                    FROM pg_catalog.pg_attribute AS table_column
+                    WHERE table_column.attrelid = v_table AND table_column.attname = drifted.column_name
+                )) AS change
+            FROM (
+                SELECT table_column.attname AS column_name
+                FROM pg_catalog.pg_attribute AS table_column
+                WHERE
+                    table_column.attrelid = v_table
+                    AND table_column.attnum > 0
+                    AND NOT table_column.attisdropped
+                    AND NOT EXISTS (
+                        SELECT 1 FROM pg_catalog.pg_attribute AS archive_column
+                        WHERE
+                            archive_column.attrelid = to_regclass(format('%I.%I', schema_name, v_archive))
+                            AND archive_column.attname = table_column.attname
+                            AND NOT archive_column.attisdropped
+                    )
+                ORDER BY table_column.attnum
+            ) AS drifted
+            UNION ALL
+            SELECT format('ALTER COLUMN %I DROP NOT NULL', archive_column.attname)
+            FROM pg_catalog.pg_attribute AS archive_column
+            WHERE
+                archive_column.attrelid = to_regclass(format('%I.%I', schema_name, v_archive))
+                AND archive_column.attnotnull
+                AND archive_column.attnum > 2
+        LOOP
+            EXECUTE format('ALTER TABLE %I.%I %s', schema_name, v_archive, v_column.change);
+        END LOOP;
+    END IF;
+
+    INSERT INTO engine_archive_dependent AS dependent (schema_name, table_name, handling, archive_table, set_by)
+    VALUES (
+        set_archive_dependent.schema_name,
+        set_archive_dependent.table_name,
+        set_archive_dependent.handling,
+        v_archive,
+        _actor(NULL)
+    )
+    ON CONFLICT ON CONSTRAINT engine_archive_dependent_pkey DO UPDATE
+    SET
+        handling = excluded.handling,
+        archive_table = excluded.archive_table,
+        set_by = excluded.set_by,
+        set_at = clock_timestamp();
+END;
+$_$;
+
+--
+-- Name: FUNCTION set_archive_dependent(schema_name text, table_name text, handling text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.set_archive_dependent(schema_name text, table_name text, handling text) IS 'Says what becomes of the rows of a table that refers to chat rows: move, delete, detach or refuse.';
+
+--
 -- Name: verify_archive(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -2319,12 +4623,13 @@ CREATE FUNCTION public.verify_archive(since timestamp with time zone DEFAULT NUL
     SET search_path TO 'public', 'pg_temp'
     SET row_security TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
-    AS $$
+    AS $_$
 DECLARE
     -- Later than the snapshot, and so than every move that it shows.
     v_now timestamptz := clock_timestamp();
     v_unreadable boolean;
     v_recent uuid[];
+    v_dependent record;
 BEGIN
     RETURN QUERY
     SELECT
@@ -2342,6 +4647,29 @@ BEGIN
     IF v_unreadable THEN
         RETURN;
     END IF;
+
+    -- Rows of other tables that are archived with a session must be where their session is.
+    FOR v_dependent IN SELECT * FROM _dependent_archives() LOOP
+        RETURN QUERY EXECUTE format(
+            $statement$
+            SELECT
+                'archived rows without a session',
+                archived.archived_session_id,
+                NULL::bigint,
+                format('%%s rows in %%s', count(*), %1$L),
+                'Nothing brings them back. Restore their session from a backup, or delete them.'
+            FROM %1$s AS archived
+            WHERE
+                NOT EXISTS (
+                    SELECT 1 FROM engine_chat_session_archive AS session
+                    WHERE session.id = archived.archived_session_id
+                )
+                AND ($1 IS NULL OR archived.archived_at >= $1)
+            GROUP BY archived.archived_session_id
+            $statement$,
+            v_dependent.archive_id::regclass
+        ) USING since;
+    END LOOP;
 
     IF since IS NOT NULL THEN
         v_recent := ARRAY(
@@ -2507,7 +4835,7 @@ BEGIN
         AND NOT EXISTS (SELECT 1 FROM engine_chat_session_archive AS archived WHERE archived.id = held.session_id)
     ORDER BY 1, 2;
 END;
-$$;
+$_$;
 
 --
 -- Name: FUNCTION verify_archive(since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
@@ -2745,6 +5073,27 @@ CREATE VIEW public.engine_archive_candidate AS
 COMMENT ON VIEW public.engine_archive_candidate IS 'Live sessions as the prune sees them: age, policy, when they are due, soft delete, hold, conflict.';
 
 --
+-- Name: engine_archive_dependent; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_dependent (
+    schema_name text NOT NULL,
+    table_name text NOT NULL,
+    handling text NOT NULL,
+    archive_table text,
+    set_by text DEFAULT SESSION_USER NOT NULL,
+    set_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT engine_archive_dependent_check CHECK (((handling <> 'move'::text) OR (archive_table IS NOT NULL))),
+    CONSTRAINT engine_archive_dependent_handling_check CHECK ((handling = ANY (ARRAY['move'::text, 'delete'::text, 'detach'::text, 'refuse'::text])))
+);
+
+--
+-- Name: TABLE engine_archive_dependent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_dependent IS 'What a move does with the rows of each table that refers to chat rows: move, delete, detach or refuse.';
+
+--
 -- Name: engine_archive_event_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 --
 
@@ -2756,6 +5105,25 @@ ALTER TABLE public.engine_archive_event ALTER COLUMN id ADD GENERATED ALWAYS AS 
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: engine_archive_left; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_left (
+    session_id uuid NOT NULL,
+    run_id bigint,
+    sqlstate text NOT NULL,
+    message text NOT NULL,
+    remedy text,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: TABLE engine_archive_left; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_left IS 'Sessions that the last prune had to leave where they are, each with the reason and what to do.';
 
 --
 -- Name: engine_archive_run; Type: TABLE; Schema: public; Owner: -
@@ -2859,7 +5227,9 @@ CREATE VIEW public.engine_archive_health AS
             COALESCE(named.session_type, '*'::character varying) AS policy
            FROM (public.engine_archive_candidate candidate
              LEFT JOIN public.engine_archive_policy named ON (((candidate.session_type)::text = (named.session_type)::text)))
-          WHERE ((NOT candidate.is_held) AND (NOT candidate.is_conflicting) AND (candidate.is_soft_deleted OR (candidate.due_from < now())))
+          WHERE ((NOT candidate.is_held) AND (NOT candidate.is_conflicting) AND (candidate.is_soft_deleted OR (candidate.due_from < now())) AND (NOT (EXISTS ( SELECT 1
+                   FROM public.engine_archive_left left_behind
+                  WHERE (left_behind.session_id = candidate.id)))))
         ), backlog AS (
          SELECT 'backlog'::text AS figure,
             (policy.session_type)::text AS subject,
@@ -2900,6 +5270,18 @@ CREATE VIEW public.engine_archive_health AS
                 END AS remedy
            FROM public.engine_archive_candidate candidate
           WHERE candidate.is_conflicting
+        ), left_sessions AS (
+         SELECT 'left'::text AS figure,
+            'engine_archive_left'::text AS subject,
+            (count(*))::numeric AS value,
+            'sessions'::text AS unit,
+            (count(*) = 0) AS is_ok,
+            format('%s sessions could not be archived'::text, count(*)) AS reading,
+                CASE
+                    WHEN (count(*) > 0) THEN 'Run `aria-db left`: it says why, and what to do.'::text
+                    ELSE NULL::text
+                END AS remedy
+           FROM public.engine_archive_left
         ), held AS (
          SELECT 'held'::text AS figure,
             'engine_session_hold'::text AS subject,
@@ -2981,6 +5363,15 @@ UNION ALL
     conflicts.remedy
    FROM conflicts
 UNION ALL
+ SELECT left_sessions.figure,
+    left_sessions.subject,
+    left_sessions.value,
+    left_sessions.unit,
+    left_sessions.is_ok,
+    left_sessions.reading,
+    left_sessions.remedy
+   FROM left_sessions
+UNION ALL
  SELECT held.figure,
     held.subject,
     held.value,
@@ -3031,24 +5422,6 @@ UNION ALL
 --
 
 COMMENT ON VIEW public.engine_archive_health IS 'What an operator watches, one row per figure; is_ok is false where somebody should act.';
-
---
--- Name: engine_archive_left; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.engine_archive_left (
-    session_id uuid NOT NULL,
-    run_id bigint,
-    sqlstate text NOT NULL,
-    message text NOT NULL,
-    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
-
---
--- Name: TABLE engine_archive_left; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.engine_archive_left IS 'Sessions that the last prune had to leave where they are, each with the reason.';
 
 --
 -- Name: engine_archive_run_id_seq; Type: SEQUENCE; Schema: public; Owner: -
@@ -3259,6 +5632,13 @@ ALTER TABLE ONLY public.aria_db_version
     ADD CONSTRAINT aria_db_version_pkc PRIMARY KEY (version_num);
 
 --
+-- Name: engine_archive_dependent engine_archive_dependent_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.engine_archive_dependent
+    ADD CONSTRAINT engine_archive_dependent_pkey PRIMARY KEY (schema_name, table_name);
+
+--
 -- Name: engine_archive_event engine_archive_event_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -3354,10 +5734,52 @@ ALTER TABLE ONLY public.engine_chat_messages
 REVOKE ALL ON FUNCTION public._actor(actor text) FROM PUBLIC;
 
 --
+-- Name: FUNCTION _all_columns(relation regclass); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._all_columns(relation regclass) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _archive_dependents(session_ids uuid[], archived_at timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._archive_dependents(session_ids uuid[], archived_at timestamp with time zone) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _are_tables_plain(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._are_tables_plain() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _begin_checked_move(session_ids uuid[], archived_at timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._begin_checked_move(session_ids uuid[], archived_at timestamp with time zone) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _chat_images(place text, session_ids uuid[], for_restore boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._chat_images(place text, session_ids uuid[], for_restore boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _chat_tables(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._chat_tables() FROM PUBLIC;
+
+--
 -- Name: FUNCTION _check_archive_run(run_id bigint, kinds text[]); Type: ACL; Schema: public; Owner: -
 --
 
 REVOKE ALL ON FUNCTION public._check_archive_run(run_id bigint, kinds text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _check_gone(place text, session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._check_gone(place text, session_ids uuid[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION _check_prune_arguments(older_than interval, session_type text); Type: ACL; Schema: public; Owner: -
@@ -3378,16 +5800,88 @@ REVOKE ALL ON FUNCTION public._check_session_type(session_type text) FROM PUBLIC
 REVOKE ALL ON FUNCTION public._check_unseen_holds(session_ids uuid[]) FROM PUBLIC;
 
 --
+-- Name: FUNCTION _compare_images(expected text[], actual text[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._compare_images(expected text[], actual text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _delete_dependents(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._delete_dependents(session_ids uuid[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _dependent_archives(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._dependent_archives() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _dependent_drift(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._dependent_drift() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _dependent_keys(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._dependent_keys() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _end_checked_move(session_ids uuid[], images text[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._end_checked_move(session_ids uuid[], images text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _fill_missing_values(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._fill_missing_values(session_ids uuid[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _find_dependents(place text, session_ids uuid[], is_deletion boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._find_dependents(place text, session_ids uuid[], is_deletion boolean) FROM PUBLIC;
+
+--
 -- Name: FUNCTION _insertable_columns(chat_table regclass, is_new boolean); Type: ACL; Schema: public; Owner: -
 --
 
 REVOKE ALL ON FUNCTION public._insertable_columns(chat_table regclass, is_new boolean) FROM PUBLIC;
 
 --
--- Name: FUNCTION _lock_and_check_tables(); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION _key_join(child_columns name[], parent_columns name[]); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public._lock_and_check_tables() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public._key_join(child_columns name[], parent_columns name[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _lock_and_check_tables(is_move boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._lock_and_check_tables(is_move boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _lock_dependent_tables(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._lock_dependent_tables() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _move_back(session_ids uuid[], is_plain boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._move_back(session_ids uuid[], is_plain boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _raise_move_error(place text, sqlstate_raised text, message text, detail text, constraint_schema text, constraint_table text, constraint_name text, is_plain boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._raise_move_error(place text, sqlstate_raised text, message text, detail text, constraint_schema text, constraint_table text, constraint_name text, is_plain boolean) FROM PUBLIC;
 
 --
 -- Name: FUNCTION _record_archive_batch(run_id bigint, sessions bigint, messages bigint); Type: ACL; Schema: public; Owner: -
@@ -3396,16 +5890,70 @@ REVOKE ALL ON FUNCTION public._lock_and_check_tables() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) FROM PUBLIC;
 
 --
+-- Name: FUNCTION _referring_keys(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._referring_keys() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _refuse_dependent(child_id oid, constraint_name name, action text, session_id uuid, place text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._refuse_dependent(child_id oid, constraint_name name, action text, session_id uuid, place text) FROM PUBLIC;
+
+--
 -- Name: FUNCTION _refuse_if_held(session_ids uuid[], outcome text); Type: ACL; Schema: public; Owner: -
 --
 
 REVOKE ALL ON FUNCTION public._refuse_if_held(session_ids uuid[], outcome text) FROM PUBLIC;
 
 --
--- Name: FUNCTION _remove_archived_copies(session_ids uuid[], run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION _refuse_unsafe_tables(); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public._refuse_unsafe_tables() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _remove_archived_copies(session_ids uuid[], run_id bigint, actor text, is_plain boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._remove_archived_copies(session_ids uuid[], run_id bigint, actor text, is_plain boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _restore_dependents(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._restore_dependents(session_ids uuid[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _restored_columns(chat_table regclass, is_new boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._restored_columns(chat_table regclass, is_new boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _row_images(table_id oid, columns text, row_tables oid[], row_ids tid[], session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._row_images(table_id oid, columns text, row_tables oid[], row_ids tid[], session_ids uuid[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _session_images(table_id oid, session_key name, session_ids uuid[], columns text, meant regclass); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._session_images(table_id oid, session_key name, session_ids uuid[], columns text, meant regclass) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _session_keys(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._session_keys() FROM PUBLIC;
+
+--
+-- Name: FUNCTION _set_constraints(is_immediate boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._set_constraints(is_immediate boolean) FROM PUBLIC;
 
 --
 -- Name: FUNCTION archive_access(); Type: ACL; Schema: public; Owner: -
@@ -3418,6 +5966,18 @@ REVOKE ALL ON FUNCTION public.archive_access() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.archive_column_drift() FROM PUBLIC;
+
+--
+-- Name: FUNCTION archive_dependents(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.archive_dependents() FROM PUBLIC;
+
+--
+-- Name: FUNCTION archive_hazards(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.archive_hazards() FROM PUBLIC;
 
 --
 -- Name: FUNCTION archive_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
@@ -3526,6 +6086,12 @@ REVOKE ALL ON FUNCTION public.restore_sessions(session_ids uuid[], run_id bigint
 --
 
 REVOKE ALL ON FUNCTION public.session_conflict_differences(session_id uuid) FROM PUBLIC;
+
+--
+-- Name: FUNCTION set_archive_dependent(schema_name text, table_name text, handling text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.set_archive_dependent(schema_name text, table_name text, handling text) FROM PUBLIC;
 
 --
 -- Name: FUNCTION verify_archive(since timestamp with time zone); Type: ACL; Schema: public; Owner: -
