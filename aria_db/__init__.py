@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ColumnDrift,
         DatabaseError,
         DatabaseUnavailable,
+        DependentRows,
         InvalidArgument,
         InvalidConfiguration,
         NameTaken,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         OutOfResources,
         PermissionDenied,
         Retryable,
+        RowRefused,
+        RowsChanged,
         SessionConflict,
         SessionHeld,
     )
@@ -42,6 +45,7 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseUnavailable",
+    "DependentRows",
     "InvalidArgument",
     "InvalidConfiguration",
     "NameTaken",
@@ -50,6 +54,8 @@ __all__ = [
     "OutOfResources",
     "PermissionDenied",
     "Retryable",
+    "RowRefused",
+    "RowsChanged",
     "SessionConflict",
     "SessionHeld",
 ]

@@ -70,6 +70,18 @@ class AdoptionRefused(DatabaseError):
     """AR004: the chat tables cannot be adopted as they are; nothing was changed."""
 
 
+class DependentRows(DatabaseError):
+    """AR005: rows of other tables refer to the session; nobody said what becomes of them."""
+
+
+class RowsChanged(DatabaseError):
+    """AR006: a trigger or rule kept, changed or redirected rows; nothing was done."""
+
+
+class RowRefused(DatabaseError):
+    """AR007: a constraint of the destination refuses a row; nothing moved."""
+
+
 class NameTaken(DatabaseError):
     """42P07, 42723: something else has the name of an object of this package."""
 
@@ -137,6 +149,9 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "AR002": ColumnDrift,
     "AR003": SessionHeld,
     "AR004": AdoptionRefused,
+    "AR005": DependentRows,
+    "AR006": RowsChanged,
+    "AR007": RowRefused,
     "42P07": NameTaken,
     "42723": NameTaken,
     "22023": InvalidArgument,

@@ -44,9 +44,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from aria_db.results import (
     Archived,
     Deleted,
+    Dependent,
     Difference,
     Drift,
     Finding,
+    Hazard,
     Hold,
     Prunable,
     Pruned,
@@ -84,6 +86,9 @@ def archive_session(
         with different rows.
     :raises aria_db.errors.SessionHeld: when executed: it is on hold.
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
+    :raises aria_db.errors.DependentRows: when executed: rows of other tables refer to it.
+    :raises aria_db.errors.RowsChanged: when executed: a trigger or rule would change rows.
+    :raises aria_db.errors.RowRefused: when executed: a constraint of the archive refuses a row.
     """
     if not isinstance(session_id, BindParameter):
         session_id = literal(session_id, Uuid())
@@ -123,6 +128,9 @@ def restore_session(
     :raises aria_db.errors.SessionConflict: when executed: its id, or the id of one
         of its messages, is live.
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
+    :raises aria_db.errors.RowsChanged: when executed: a trigger or rule would change rows.
+    :raises aria_db.errors.RowRefused: when executed: a constraint of the live tables refuses a
+        row.
     """
     call = func.restore_session(literal(session_id, Uuid()), literal(actor, Text()))
     return _rows(call, Restored)
@@ -193,6 +201,41 @@ def archive_column_drift() -> Select[str, str, str]:
     return _rows(func.archive_column_drift(), Drift)
 
 
+def archive_dependents() -> Select[str, str, str, str, str, bool, str, int]:
+    """List the foreign keys through which rows of other tables hang on chat rows.
+
+    :return: a statement that gives a row ``(schema_name, table_name, constraint_name, refers_to,
+        on_delete, is_indexed, handling, estimated_rows)`` for each key.
+    """
+    return _rows(func.archive_dependents(), Dependent)
+
+
+def set_archive_dependent(schema_name: str, table_name: str, handling: str) -> Select[Any]:
+    """Say what becomes of the rows of a table that refer to chat rows. For the owner.
+
+    :param schema_name: the schema of the table.
+    :param table_name: the table.
+    :param handling: ``move``, ``delete``, ``detach`` or ``refuse``.
+    :raises aria_db.errors.InvalidArgument: when executed: the handling is none of these, does not
+        fit the foreign key, or no foreign key of the table refers to chat rows.
+    :raises aria_db.errors.NameTaken: when executed: another table has the name of the archive.
+    """
+    return select(
+        func.set_archive_dependent(
+            literal(schema_name, Text()), literal(table_name, Text()), literal(handling, Text())
+        )
+    )
+
+
+def archive_hazards() -> Select[str, str, str, str, str]:
+    """List what would make a move refuse, lose rows, be unsafe or be slow.
+
+    :return: a statement that gives a row ``(hazard, object, effect, detail, remedy)`` for each;
+        ``effect`` is ``refuses``, ``loses``, ``unsafe`` or ``slow``.
+    """
+    return _rows(func.archive_hazards(), Hazard)
+
+
 def prune_sessions(
     older_than: timedelta | None = None,
     session_type: str | None = None,
@@ -228,14 +271,14 @@ def prune_sessions(
 
 def count_prunable_sessions(
     older_than: timedelta | None = None, session_type: str | None = None
-) -> Select[str, int, int, int, int]:
+) -> Select[str, int, int, int, int, int]:
     """Count what :func:`prune_sessions` would archive. Locks and moves nothing.
 
     :param older_than: as :func:`prune_sessions`.
     :param session_type: as :func:`prune_sessions`.
     :return: a statement that gives a row per type ``(of_type, sessions, messages, held,
-        conflicting)``; the last two count the sessions that wait behind a hold, or because
-        they are in the archive as well.
+        conflicting, referred)``; the last three count the sessions that wait behind a hold,
+        because they are in the archive as well, or because rows of other tables refer to them.
     :raises aria_db.errors.InvalidArgument: when executed, as :func:`prune_sessions`.
     """
     call = func.count_prunable_sessions(

@@ -218,7 +218,24 @@ class EngineArchiveLeft(Base):
     run_id: Mapped[int | None] = mapped_column(BigInteger)
     sqlstate: Mapped[str]
     message: Mapped[str]
+    remedy: Mapped[str | None]
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class EngineArchiveDependent(Base):
+    """What a move does with the rows of a table that refers to chat rows.
+
+    Written by ``set_archive_dependent``.
+    """
+
+    __tablename__ = "engine_archive_dependent"
+
+    schema_name: Mapped[str] = mapped_column(primary_key=True)
+    table_name: Mapped[str] = mapped_column(primary_key=True)
+    handling: Mapped[str]
+    archive_table: Mapped[str | None]
+    set_by: Mapped[str] = mapped_column(server_default=func.session_user())
+    set_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
 class RunColumns:

@@ -124,6 +124,8 @@ class Prunable:
     :param messages: their messages.
     :param held: sessions that are due and on hold.
     :param conflicting: sessions that are due and in the archive as well.
+    :param referred: sessions that are due and to which rows of other tables, or other sessions,
+        refer, so that they would not be archived.
     """
 
     of_type: str
@@ -131,6 +133,7 @@ class Prunable:
     messages: int
     held: int
     conflicting: int
+    referred: int
 
 
 @dataclass(frozen=True)
@@ -213,3 +216,47 @@ class Drift:
     live_table: str
     column_name: str
     problem: str
+
+
+@dataclass(frozen=True)
+class Dependent:
+    """A foreign key through which rows of a table hang on chat rows.
+
+    :param schema_name: the schema of the table.
+    :param table_name: the table.
+    :param constraint_name: the key.
+    :param refers_to: the table that it refers to: a chat table, or another dependent.
+    :param on_delete: ``CASCADE``, ``SET NULL``, ``SET DEFAULT``, ``NO ACTION`` or ``RESTRICT``.
+    :param is_indexed: whether an index begins with its columns; without one, each archived row
+        reads the whole table.
+    :param handling: what a move does with the rows: ``move``, ``delete``, ``detach`` or
+        ``refuse``.
+    :param estimated_rows: the planner's estimate of the rows of the table.
+    """
+
+    schema_name: str
+    table_name: str
+    constraint_name: str
+    refers_to: str
+    on_delete: str
+    is_indexed: bool
+    handling: str
+    estimated_rows: int
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """Something in the catalogue that would make a move refuse, lose rows, be unsafe or slow.
+
+    :param hazard: what kind it is.
+    :param object: the table, column, constraint or trigger.
+    :param effect: ``refuses``, ``loses``, ``unsafe`` or ``slow``.
+    :param detail: what exactly.
+    :param remedy: what to do.
+    """
+
+    hazard: str
+    object: str
+    effect: str
+    detail: str
+    remedy: str

@@ -42,6 +42,7 @@ def main() -> None:
             administration,
             adoption,
             conflicts,
+            dependents,
             holds,
             importing,
             policies,

@@ -176,3 +176,13 @@ def aria_db(
 
     Exit status: 0 done, 1 refused or not found, 2 wrong usage.
     """
+
+
+def refuse_options_before(context: typer.Context) -> None:
+    """Refuse options that are given to the list, and that the command would not see."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"give it after {context.invoked_subcommand}", param_hint=parameter.opts[0]
+            )

@@ -152,5 +152,5 @@ def _summary(done: str, reached: Progress) -> str:
     text = f"{done} {sessions} with {messages} in {batches}: {reached.stop_reason}"
     if reached.left_behind:
         left = output.count(reached.left_behind, "session")
-        text += f"; {left} left behind, see engine_archive_left"
+        text += f"; {left} left behind: see `aria-db left`"
     return text

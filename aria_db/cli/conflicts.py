@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aria_db.cli import output
-from aria_db.cli.base import DatabaseUrl, Json, Schema, SessionId, app, examples, fail, run
+from aria_db.cli.base import (
+    DatabaseUrl,
+    Json,
+    Schema,
+    SessionId,
+    app,
+    examples,
+    fail,
+    refuse_options_before,
+    run,
+)
 
 if TYPE_CHECKING:
     from aria_db.results import Difference, Resolved
@@ -50,7 +60,7 @@ def list_conflicts(
     title.
     """
     if context.invoked_subcommand is not None:
-        _refuse_options_before(context)
+        refuse_options_before(context)
         return
     found = run(database_url, schema, lambda manager: manager.list_conflicts())
     if as_json:
@@ -67,16 +77,6 @@ def list_conflicts(
     output.print_rows(titles, ([getattr(row, column) for column in columns] for row in found))
     if not found:
         output.note("No conflicts")
-
-
-def _refuse_options_before(context: typer.Context) -> None:
-    """Refuse options that are given to the list, and that the command would not see."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(
-                f"give it after {context.invoked_subcommand}", param_hint=parameter.opts[0]
-            )
 
 
 @conflicts.command(

@@ -75,8 +75,8 @@ def prune(
     """Archive sessions that are old or soft-deleted by the application, in batches.
 
     Each batch is a transaction. Sessions in use and sessions on hold are left for the
-    next run. A session that cannot be archived is counted as left behind; the table
-    engine_archive_left says why. Several prunes at once share the work. Ctrl-C or
+    next run. A session that cannot be archived is counted as left behind; `aria-db left`
+    says why, and what to do. Several prunes at once share the work. Ctrl-C or
     SIGTERM stops it after the current batch (exit status 130 or 143), a second one
     immediately. Committed batches stay archived.
     """
@@ -150,11 +150,13 @@ def _show_counts(counts: list[Prunable], as_json: bool) -> None:
     if as_json:
         output.print_json({"dry_run": True, "types": [asdict(of_type) for of_type in counts]})
         return
-    titles = ("type", "sessions", "messages", "held", "conflicting")
+    titles = ("type", "sessions", "messages", "held", "conflicting", "referred")
     output.print_rows(titles, (list(asdict(of_type).values()) for of_type in counts))
     sessions = output.count(sum(of_type.sessions for of_type in counts), "session")
     messages = output.count(sum(of_type.messages for of_type in counts), "message")
     output.note(f"A prune would archive {sessions} with {messages}")
+    if any(of_type.referred for of_type in counts):
+        output.note("Rows of other tables refer to some: `aria-db dependents` lists these tables")
 
 
 def _ask(policies: Sequence[EngineArchivePolicy]) -> None:

@@ -15,11 +15,14 @@ from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, opened, r
 
 if TYPE_CHECKING:
     from aria_db.models import EngineArchiveHealth
-    from aria_db.results import Finding
+    from aria_db.results import Finding, Hazard
     from aria_db.session_manager import NativeSessionManager
 
 # of each kind, for people
 _FINDINGS_SHOWN = 10
+
+# The effects of hazards that somebody should act on. A refusal is safe.
+_DANGERS = ("loses", "unsafe")
 
 
 @app.command(epilog=examples("aria-db runs", "aria-db runs --json | jq '.runs[0]'"))
@@ -51,6 +54,30 @@ def runs(
         output.note("No runs")
 
 
+@app.command(epilog=examples("aria-db left", "aria-db left --json | jq '.left[].remedy'"))
+def left(
+    limit: Annotated[int, typer.Option(min=1, help="How many to list at most.")] = 100,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+    as_json: Json = False,
+) -> None:
+    """List the sessions that the last prune could not archive, with why and what to do.
+
+    In a pipe: one line per session, with tabs between id, run, SQLSTATE, when, why and what
+    to do. A session disappears from the list when it moves, and when a prune no longer has
+    to leave it.
+    """
+    found = run(database_url, schema, lambda manager: manager.list_left(limit))
+    if as_json:
+        output.print_json({"left": [output.columns_of(row) for row in found]})
+        return
+    columns = ("session_id", "run_id", "sqlstate", "at", "message", "remedy")
+    titles = ("id", "run", "code", "at (UTC)", "why", "what to do")
+    output.print_rows(titles, ([getattr(row, column) for column in columns] for row in found))
+    if not found:
+        output.note("No session was left")
+
+
 @app.command(
     epilog=examples(
         "aria-db check", "aria-db check --json", "aria-db check --deep", "aria-db check --since 2d"
@@ -76,28 +103,33 @@ def check(
     """Say whether the archive needs attention, and what to do.
 
     For monitoring: the exit status is 0 if all is well, and 1 if somebody should act.
-    --deep reads the live tables and the archive as a whole.
+    Hazards are what the catalogue says would make a move refuse, lose rows, be unsafe or
+    be slow; those that lose rows or are unsafe need attention. --deep reads the live tables
+    and the archive as a whole.
     """
     deep = deep or since is not None
 
     async def work(
         manager: NativeSessionManager,
-    ) -> tuple[Sequence[EngineArchiveHealth], list[Finding]]:
+    ) -> tuple[Sequence[EngineArchiveHealth], list[Hazard], list[Finding]]:
         figures = await manager.check_health()
+        hazards = await manager.list_hazards()
         if not deep:
-            return figures, []
+            return figures, hazards, []
         after = None if since is None else datetime.now(UTC) - since
-        return figures, await manager.verify_archive(after)
+        return figures, hazards, await manager.verify_archive(after)
 
     with opened(database_url, schema) as database:
         # Its health would be read as that of another version.
         revisions.refuse_unreleased_database(database)
-        figures, findings = run_on(database, work)
+        figures, hazards, findings = run_on(database, work)
     red = [figure for figure in figures if not figure.is_ok]
+    dangers = [hazard for hazard in hazards if hazard.effect in _DANGERS]
     if as_json:
         document: dict[str, Any] = {
-            "is_ok": not red and not findings,
+            "is_ok": not red and not dangers and not findings,
             "figures": [output.columns_of(figure) for figure in figures],
+            "hazards": list(map(asdict, hazards)),
         }
         if deep:
             document["findings"] = [asdict(found) for found in findings]
@@ -110,10 +142,21 @@ def check(
             typer.echo(f"{'ok ' if figure.is_ok else 'RED'}  {name} {subject}: {reading}")
             if figure.remedy is not None:
                 typer.echo(f"     {output.one_line(figure.remedy)}")
+        _print_hazards(hazards)
         if deep:
             _print_findings(findings)
-    if red or findings:
+    if red or dangers or findings:
         raise typer.Exit(1)
+
+
+def _print_hazards(hazards: list[Hazard]) -> None:
+    """Print what would go wrong with moves, with what to do; nothing where there is nothing."""
+    for hazard in hazards:
+        mark = "RED" if hazard.effect in _DANGERS else "-- "
+        parts = (hazard.effect, hazard.hazard, hazard.object, hazard.detail)
+        effect, kind, name, detail = map(output.one_line, parts)
+        typer.echo(f"{mark}  {effect}: {kind} {name}: {detail}")
+        typer.echo(f"     {output.one_line(hazard.remedy)}")
 
 
 def _print_findings(findings: list[Finding]) -> None:

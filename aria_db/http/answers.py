@@ -216,6 +216,38 @@ class CleanupResult(Answer):
     dry_run: bool
 
 
+class Left(Answer):
+    """A session that a prune could not archive."""
+
+    session_id: UUID
+    run_id: int | None = Field(description="The run that left it, if it was one.")
+    code: str = Field(validation_alias="sqlstate", description="The SQLSTATE.")
+    message: str = Field(description="Why.")
+    remedy: str | None = Field(description="What to do.")
+    at: datetime
+
+
+class LeftList(Answer):
+    """Sessions that a prune could not archive, the newest first."""
+
+    model_config = example(
+        {
+            "left": [
+                {
+                    "session_id": SESSION_ID,
+                    "run_id": 12,
+                    "code": "AR005",
+                    "message": f"session {SESSION_ID} has rows in feedback, which refer to it",
+                    "remedy": "`aria-db dependents` lists these tables; say what becomes of them.",
+                    "at": ARCHIVED_AT["archived_at"],
+                }
+            ]
+        }
+    )
+
+    left: list[Left]
+
+
 class Hold(Answer):
     """A hold: the session is not archived, pruned, purged or deleted."""
 

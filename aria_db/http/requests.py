@@ -198,6 +198,12 @@ class CleanupQuery(BaseModel):
     dry_run: bool = Field(True, description="Count only. Send false to archive them.")
 
 
+class LeftQuery(BaseModel):
+    """How many sessions to list."""
+
+    limit: int = Field(100, ge=1, le=1000, description="How many at most.")
+
+
 class HoldRequest(BaseModel):
     """Why a session must stay where it is."""
 

@@ -156,6 +156,19 @@ async def get_stats(manager: Manager) -> Stats:
     return await manager.get_stats()
 
 
+@router.get(
+    "/left",
+    summary="List sessions that a prune could not archive",
+    response_model=answers.LeftList,
+    responses=documented(422),
+)
+async def list_left(
+    query: Annotated[requests.LeftQuery, Query()], manager: Manager
+) -> dict[str, Any]:
+    """Each with the SQLSTATE, why, and what an operator can do; the newest first."""
+    return {"left": await manager.list_left(query.limit)}
+
+
 @router.post(
     "/cleanup",
     summary="Archive old sessions",

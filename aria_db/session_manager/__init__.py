@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from aria_db.session_manager.archive import Archive
 from aria_db.session_manager.conflicts import Conflicts
+from aria_db.session_manager.dependents import Dependents, Handling
 from aria_db.session_manager.holds import Holds
 from aria_db.session_manager.importing import Imported, Importing, NewConversation
 from aria_db.session_manager.lists import Lists, SessionFilters, SortKey
@@ -31,6 +32,7 @@ __all__ = [
     "LONGEST_AGE",
     "SOFT_DELETED",
     "Access",
+    "Handling",
     "Imported",
     "Limits",
     "NativeSessionManager",
@@ -58,6 +60,7 @@ class NativeSessionManager(
     Holds,
     Policies,
     Conflicts,
+    Dependents,
     Statistics,
     Operations,
 ):

@@ -17,7 +17,7 @@ from sqlalchemy import Row, Select, select
 
 from aria_db import functions
 from aria_db.errors import AriaError, InvalidArgument, Retryable
-from aria_db.models import EngineArchiveRunList
+from aria_db.models import EngineArchiveLeft, EngineArchiveRunList
 from aria_db.session_manager.transactions import Transactions
 
 # How long to wait before a batch that collided with other work is done again. Nothing of
@@ -81,6 +81,16 @@ class Runs(Transactions):
         async with self._transaction() as session:
             return (await session.scalars(select(run).order_by(run.id.desc()).limit(limit))).all()
 
+    async def list_left(self, limit: int = 100) -> Sequence[EngineArchiveLeft]:
+        """Return sessions that the last prunes had to leave, with why and what to do.
+
+        :param limit: how many at most; the newest first.
+        """
+        left = EngineArchiveLeft
+        async with self._transaction() as session:
+            newest = select(left).order_by(left.at.desc(), left.session_id).limit(limit)
+            return (await session.scalars(newest)).all()
+
     async def _batches(
         self,
         kind: str,
@@ -107,8 +117,8 @@ class Runs(Transactions):
                     progress.batches + bool(sessions),
                     progress.sessions + sessions,
                     progress.messages + messages,
-                    # Each batch meets those again that were left by the one before.
-                    max(progress.left_behind, *left_behind, 0),
+                    # Each batch counts others: what a run leaves it does not try again.
+                    progress.left_behind + sum(left_behind),
                 )
                 if sessions == 0:
                     stop_reason = "nothing left"
