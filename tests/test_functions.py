@@ -126,7 +126,7 @@ def test_a_restored_session_is_due_only_when_its_restore_is_old_enough(
     connection.execute(
         "UPDATE engine_archive_event SET at = at - %s WHERE event = 'restored'", (MONTH,)
     )
-    assert run(functions.count_prunable_sessions()) == [("interactive", 1, 3, 0, 0)]
+    assert run(functions.count_prunable_sessions()) == [("interactive", 1, 3, 0, 0, 0)]
     assert run(functions.prune_sessions()) == [(1, 3, 0)]
     assert places(connection, session_id) == (0, 0, 1, 3)
 

@@ -104,8 +104,8 @@ def test_a_dry_run_counts_per_type_and_moves_nothing(
 
     figures = {tuple(of_type.values())[1:] for of_type in counted["types"]}
     assert counted["dry_run"] is True
-    assert figures == {(1, 3, 0, 0), (2, 6, 1, 1)}
-    assert "cron\t1\t3\t0\t0" in lines(printed)
+    assert figures == {(1, 3, 0, 0, 0), (2, 6, 1, 1, 0)}
+    assert "cron\t1\t3\t0\t0\t0" in lines(printed)
     assert printed.stderr == "A prune would archive 3 sessions with 9 messages\n"
     assert how_many(connection, due, LIVE) == 3
     assert runs(connection) == []
@@ -151,13 +151,13 @@ def test_a_prune_says_how_many_sessions_it_had_to_leave_behind_and_where_to_look
     last = lines(cli("prune"))
 
     assert first[-1].startswith("Archived 2 sessions with 6 messages in ")
-    assert first[-1].endswith(": nothing left; 2 sessions left behind, see engine_archive_left")
+    assert first[-1].endswith(": nothing left; 2 sessions left behind: see `aria-db left`")
     assert how_many(connection, due, ARCHIVED) == 2
     assert (counted["sessions"], counted["left_behind"]) == (0, 2)
     assert counted["stop_reason"] == "nothing left"
     assert second[-1] == (
         "Archived 1 session with 3 messages in 1 batch: nothing left;"
-        " 1 session left behind, see engine_archive_left"
+        " 1 session left behind: see `aria-db left`"
     )
     assert last[-1] == "Archived 1 session with 3 messages in 1 batch: nothing left"
 
@@ -172,7 +172,7 @@ def test_what_a_prune_had_to_leave_is_in_the_table_that_it_names(
     ).fetchall()
     (run,) = runs(connection)
     assert {row[0] for row in left} == set(immovable)
-    assert {row[1:3] for row in left} == {(run["id"], "23503")}
+    assert {row[1:3] for row in left} == {(run["id"], "AR005")}
     assert all("favourite" in row[3] for row in left)
 
 

@@ -21,6 +21,7 @@ ROUTES = {
     ("get", f"{SESSIONS}/archive/{{session_id}}"): "get_archived_session",
     ("delete", f"{SESSIONS}/archive/{{session_id}}"): "delete_archived_session",
     ("get", f"{SESSIONS}/archive/{{session_id}}/messages"): "get_archived_messages",
+    ("get", f"{SESSIONS}/left"): "list_left",
     ("get", f"{SESSIONS}/stats"): "get_stats",
     ("get", f"{SESSIONS}/{{session_id}}"): "get_session",
     ("delete", f"{SESSIONS}/{{session_id}}"): "delete_session",

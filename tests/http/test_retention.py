@@ -10,7 +10,9 @@ import pytest
 from aria_db.database import Database
 from aria_db.http import health
 from tests.support import new_session, places
+from tests.support.dependents import CHAT, add_bookmark, refer_to_sessions
 from tests.support.http import SESSIONS, UNKNOWN, archive, create, problem, running
+from tests.support.retention import forbid, forbid_a_title
 
 REASON = "asked for by the legal department"
 
@@ -336,3 +338,37 @@ def test_health_does_not_wait_for_a_look_at_the_archive_that_takes_long(
     assert answer.json()["status"] == "ok"
     assert "archive" not in answer.json()
     assert client.get("/health").json()["archive"] == "ok"
+
+
+def test_what_a_prune_left_is_listed_with_why_and_what_to_do(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    forbid_a_title(connection)
+    session_id = _old_session(connection)
+    forbid(connection, session_id)
+    assert client.get(f"{SESSIONS}/left").json() == {"left": []}
+    _cleanup(client, dry_run=False)
+
+    answer = client.get(f"{SESSIONS}/left")
+
+    assert answer.status_code == 200
+    (left,) = answer.json()["left"]
+    assert (left["session_id"], left["code"]) == (str(session_id), "AR007")
+    assert "not_forbidden" in left["message"]
+    assert "DROP CONSTRAINT" in left["remedy"]
+    assert client.get(f"{SESSIONS}/left", params={"limit": 0}).status_code == 422
+
+
+def test_a_session_to_which_rows_refer_is_a_conflict_with_the_remedy(
+    client: httpx.Client, connection: psycopg.Connection
+) -> None:
+    refer_to_sessions(connection, CHAT["tables"], "CASCADE")
+    session_id = new_session(connection)
+    add_bookmark(connection, session_id)
+
+    refused = client.post(f"{SESSIONS}/{session_id}/archive")
+
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "AR005"
+    assert "set_archive_dependent('public', 'bookmark', 'move')" in refused.json()["hint"]
+    assert places(connection, session_id) == (1, 3, 0, 0)

@@ -199,6 +199,7 @@ async def test_health_has_no_remedy_where_there_is_nothing_to_do(
         "backlog": 0,
         "soft_deleted": 0,
         "conflicts": 0,
+        "left": 0,
         "held": 0,
         "oldest_archived": None,
     }

@@ -13,6 +13,7 @@ from psycopg import sql
 from aria_db.database import Database
 from aria_db.install import migrate
 from tests.support import Connect, Start, is_blocked, new_session
+from tests.support.dependents import CHAT, Chat
 
 Call = Callable[..., object]
 
@@ -83,3 +84,9 @@ def ids(connection: psycopg.Connection) -> dict[str, UUID]:
     ).fetchone()
     assert row is not None
     return {"session": session_id, "message": row[0], "other": new_session(connection, 2)}
+
+
+@pytest.fixture
+def chat(layout: str) -> Chat:
+    """The tables that hold chat rows, whatever the four names are."""
+    return CHAT[layout]

@@ -25,7 +25,7 @@ from tests.support.layouts import BOTH_LAYOUTS
 ROOT = Path(__file__).parents[2]
 
 # What a role is granted, and what grants it. Everything else is called by these alone.
-PUBLIC = {"grant_archive_access", "archive_access"}
+PUBLIC = {"grant_archive_access", "archive_access", "set_archive_dependent"}
 
 
 class Source(NamedTuple):

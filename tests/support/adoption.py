@@ -183,7 +183,9 @@ def fill_own_tables(connection: psycopg.Connection, session_id: UUID) -> None:
         "INSERT INTO engine_archive_event (session_id, event, at, actor, role)"
         " VALUES (%s, 'held', now(), 'a lawyer', 'somebody')",
         "INSERT INTO engine_archive_left (session_id, sqlstate, message)"
-        " VALUES (%s, '23514', 'too long')",
+        " VALUES (%s, 'AR007', 'too long')",
+        "INSERT INTO engine_archive_dependent (schema_name, table_name, handling)"
+        " VALUES (%s, 'feedback', 'delete')",
         "INSERT INTO engine_conflict_resolution (session_id, destination) VALUES (%s, 'live')",
     ):
         connection.execute(statement, [session_id])

@@ -22,8 +22,10 @@ _DEPLOYED = deployed.VARIANTS["jsonb"]
 
 TABLES = _DEPLOYED.names
 
+APPLICATION_SCHEMA = _DEPLOYED.schema
+
 # Tests name the views, and the tables beneath them.
-SEARCH_PATH = f"{SCHEMA},{_DEPLOYED.schema}"
+SEARCH_PATH = f"{SCHEMA},{APPLICATION_SCHEMA}"
 
 
 def adopt(database: Database) -> None:

@@ -119,15 +119,28 @@ def session_restored(connection: psycopg.Connection, ago: str, **columns: object
     return session_id
 
 
-def forbid_by_bookmarks(connection: psycopg.Connection) -> None:
-    """Add a table whose rows keep a session from being archived."""
+def forbid_a_title(connection: psycopg.Connection) -> None:
+    """Make the archive refuse sessions with the title that :func:`forbid` gives."""
     connection.execute(
-        "CREATE TABLE bookmarks (session_id uuid NOT NULL REFERENCES engine_chat_sessions)"
+        "ALTER TABLE engine_chat_session_archive"
+        " ADD CONSTRAINT not_forbidden CHECK (title <> 'forbidden')"
     )
 
 
-def bookmark(connection: psycopg.Connection, session_id: UUID) -> None:
-    connection.execute("INSERT INTO bookmarks VALUES (%s)", (session_id,))
+def forbid(connection: psycopg.Connection, session_id: UUID) -> None:
+    """Give a session the title that keeps it from being archived."""
+    _set_title(connection, session_id, "forbidden")
+
+
+def allow(connection: psycopg.Connection, session_id: UUID) -> None:
+    """Take the title of :func:`forbid` away."""
+    _set_title(connection, session_id, "allowed")
+
+
+def _set_title(connection: psycopg.Connection, session_id: UUID, title: str) -> None:
+    connection.execute(
+        "UPDATE engine_chat_sessions SET title = %s WHERE id = %s", (title, session_id)
+    )
 
 
 def copy_to_archive(connection: psycopg.Connection, session_id: UUID) -> None:

@@ -155,7 +155,7 @@ BEGIN
     DELETE FROM engine_chat_sessions AS live WHERE live.id = ANY(archived);
 
     INSERT INTO engine_archive_left (session_id, sqlstate, message)
-    SELECT live.id, '23503', 'an earlier prune could not archive it' FROM engine_chat_sessions AS live
+    SELECT live.id, 'AR007', 'an earlier prune could not archive it' FROM engine_chat_sessions AS live
     WHERE live.id <> '00000000-0000-0000-0000-000000000003';
 
     INSERT INTO engine_archive_run (kind, arguments, started_by, backend_pid)
@@ -282,7 +282,17 @@ CREATE VIEW violation AS
 WITH
 -- a row that left one place and came to the other, column for column
 departures AS (
-    SELECT client, kind, key, image, place FROM ledger
+    SELECT
+        client,
+        kind,
+        key,
+        -- a restore takes the soft delete back
+        CASE
+            WHEN place = 'archive' AND image ->> 'status' = 'archived' THEN image || '{"status": "active"}'
+            ELSE image
+        END AS image,
+        place
+    FROM ledger
     WHERE
         action = 'DELETE'
         AND place IN ('live', 'archive')

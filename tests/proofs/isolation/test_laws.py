@@ -34,7 +34,7 @@ FAULTS = {
         (("archive", "message_update"), "live", "did not bring it as it was"),
     ),
     "messages are copied back, and stay in the archive": (
-        RESTORE,
+        "_move_back(uuid[], boolean)",
         (
             r"DELETE (FROM engine_chat_message_archive AS archived\s+WHERE .*)\s+RETURNING .*",
             r"SELECT * \1",

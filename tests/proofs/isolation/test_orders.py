@@ -11,6 +11,7 @@ from itertools import combinations_with_replacement, product
 
 import pytest
 
+from aria_db.database import Database
 from tests.proofs.isolation.isolationtester import (
     CLIENTS,
     READ_COMMITTED,
@@ -36,8 +37,12 @@ OWN = (
     *("archive", "archive_reversed", "delete_archived", "delete_chat", "hold"),
     *("prune", "purge", "release", "restore", "restore_both", "restore_other", "restore_reversed"),
 )
+# Of a database with other tables whose rows hang on sessions and messages.
+DEPENDENTS = ("bookmark_insert", "feedback_insert", "vote_insert")
 OWN_PAIRS = list(combinations_with_replacement(OWN, 2))
-APPLICATION_PAIRS = list(product(OWN, (client for client in CLIENTS if client not in OWN)))
+APPLICATION_PAIRS = list(
+    product(OWN, (client for client in CLIENTS if client not in OWN + DEPENDENTS))
+)
 
 DELETES = {"delete_archived", "delete_chat"}
 
@@ -68,6 +73,20 @@ def depth(roles: Sequence[str]) -> list[pytest.MarkDecorator]:
     is_met = other in MET_ON_EVERY_CHANGE.get(one, ()) or one in MET_ON_EVERY_CHANGE.get(other, ())
     return [DEEP] if chosen and not is_met else []
 
+
+# Where the moves compare: what moves against what writes.
+COMPARED_PAIRS = [
+    *product(("archive", "prune", "restore", "delete_chat", "delete_archived"), DEPENDENTS),
+    *product(
+        ("archive", "restore"),
+        ("message_insert", "message_update", "message_delete", "session_update", "session_delete"),
+    ),
+    *combinations_with_replacement(("archive", "restore", "prune", "purge", "hold"), 2),
+    ("archive", "archive_reversed"),
+    ("restore_both", "restore_reversed"),
+    ("delete_chat", "restore"),
+    ("delete_archived", "restore"),
+]
 
 # Who stops a function half-way, and where its sessions are then.
 LOCKS = (
@@ -129,11 +148,10 @@ TRIPLES = {
 ON_EVERY_CHANGE = 7
 
 
-@pytest.fixture
-def try_every_order(
+def every_order_in(
     laboratory: Laboratory, subtests: pytest.Subtests, record_property: Callable[..., None]
 ) -> TryEveryOrder:
-    """Run a spec, and report each of its permutations."""
+    """Return what runs a spec, and reports each of its permutations."""
 
     def try_orders(
         roles: Sequence[str], levels: Sequence[str], start: str, part: slice = slice(None)
@@ -150,6 +168,26 @@ def try_every_order(
         record_property(TRIED, summary(outcomes))
 
     return try_orders
+
+
+@pytest.fixture
+def try_every_order(
+    laboratory: Laboratory, subtests: pytest.Subtests, record_property: Callable[..., None]
+) -> TryEveryOrder:
+    """Run a spec on tables that the moves take for plain ones."""
+    return every_order_in(laboratory, subtests, record_property)
+
+
+@pytest.fixture
+def try_every_order_compared(
+    database: Database,
+    layout: str,
+    subtests: pytest.Subtests,
+    record_property: Callable[..., None],
+) -> TryEveryOrder:
+    """Run a spec where the moves compare, and rows of other tables hang on the sessions."""
+    laboratory = Laboratory(database, layout, compares=True)
+    return every_order_in(laboratory, subtests, record_property)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -255,3 +293,12 @@ def test_two_clients_of_which_one_stops_half_way_lose_and_double_nothing(
 ) -> None:
     """A third one holds a lock that stops a function in the middle of its statements."""
     try_every_order((*roles, lock), [READ_COMMITTED] * 3, start)
+
+
+@pytest.mark.parametrize("roles", COMPARED_PAIRS, ids="+".join)
+def test_moves_that_compare_lose_and_double_nothing_not_even_rows_that_hang_on_the_sessions(
+    try_every_order_compared: TryEveryOrder, deep: bool, roles: Sequence[str]
+) -> None:
+    levels = EVERY_TWO_LEVELS if deep else ALIKE[:1]
+    for two_levels, start in product(levels, ("live", "archived")):
+        try_every_order_compared(roles, two_levels, start)

@@ -37,7 +37,7 @@ from tests.proofs.model.model import ANSWERED, TIMES, Answer, Policy, Prune, Ref
 from tests.support import command_line as cli
 from tests.support.http import SESSIONS
 
-PRUNABLE = ("sessions", "messages", "held", "conflicting")
+PRUNABLE = ("sessions", "messages", "held", "conflicting", "referred")
 
 # What PostgreSQL writes of a time that Python cannot hold, and the nearest that it can.
 _ENDS = {"-infinity": datetime.min, "infinity": datetime.max}

@@ -1,41 +1,15 @@
-"""How much is tried: a fixed part in every run, and as much as you like with a profile.
-
-pytest tests/proofs/model --hypothesis-profile=deep
-"""
+"""The world that the model is compared with."""
 
 from collections.abc import Iterator
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 
 from aria_db.database import Database
 from tests.proofs.model.clients import Http, with_actor
 from tests.proofs.model.world import World
 from tests.support import set_for_database
 from tests.support.http import running
-
-DEEP = "deep"
-
-_BOUNDED = settings(
-    max_examples=50,
-    stateful_step_count=20,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=[Phase.generate, Phase.shrink],
-    suppress_health_check=list(HealthCheck),
-)
-settings.register_profile(
-    DEEP, _BOUNDED, max_examples=500, stateful_step_count=60, derandomize=False
-)
-
-
-@pytest.fixture
-def profile(pytestconfig: pytest.Config) -> settings:
-    """How many sequences of how many steps."""
-    is_deep = pytestconfig.getoption("hypothesis_profile", None) == DEEP
-    return settings.get_profile(DEEP) if is_deep else _BOUNDED
 
 
 @pytest.fixture

@@ -521,13 +521,13 @@ class Machine(RuleBasedStateMachine):
         """Let another table refer to a session: the prune leaves it, says so, and goes on."""
         session_id = self.ids[session]
         prune = Prune(timedelta(days=1), None, batch_size)
-        self.world.execute("INSERT INTO bookmark VALUES (%(id)s)", id=session_id)
+        self.world.refer_to(session_id)
         self.model.refer_to(session_id)
         self.do(client, "archive_one", session_id)
         self.do("sql", "delete", session_id)
         self.do("sql", "prune_batch", prune)
         self.prune(client, prune)
-        self.world.execute("DELETE FROM bookmark")
+        self.world.refer_no_more()
         self.model.refer_no_more()
         if afterwards == "resolve":
             self.copy(session, "all of it")

@@ -11,14 +11,14 @@ deed are the same.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-CONFLICT, DRIFT, HELD, INVALID, REFERENCED = "AR001", "AR002", "AR003", "22023", "23503"
+CONFLICT, DRIFT, HELD, INVALID, REFERENCED = "AR001", "AR002", "AR003", "22023", "AR005"
 ALL_TYPES = "*"
 
 # The values of a row by column, as the bytes that PostgreSQL sends. They tell -0.0 from 0.0, a
@@ -381,6 +381,8 @@ class Model:
         self, operation: str, session_ids: list[UUID], kind: str, is_over: bool
     ) -> dict[UUID, Answer]:
         """Do an operation as the only batch of a run, which may be over or of the wrong kind."""
+        if kind == "prune" and not self.policies:
+            raise Refused(INVALID)  # such a run does not even begin
         run_id = len(self.runs) + 1
         try:
             if is_over or kind not in RUN_KINDS[operation]:
@@ -389,6 +391,8 @@ class Model:
         except Refused:
             why = ("nothing left", "finished") if is_over else ("failed", "failed")
             self.runs.append(Run(kind, self.actor, 0, 0, 0, *why))
+            if kind == "prune" and is_over:
+                self._forget_left(run_id)
             raise
         told = answers.values()
         moved = [one for one in told if one.get("newly_archived") or one.get("newly_restored")]
@@ -396,6 +400,8 @@ class Model:
         done = (1, len(moved), sum(one["message_count"] for one in moved))
         figures = (0, 0, 0) if kind == "prune" or not moved else done
         self.runs.append(Run(kind, self.actor, *figures, "nothing left"))
+        if kind == "prune":
+            self._forget_left(run_id)
         return answers
 
     def resolve(self, session_id: UUID, destination: str, kept: str | None) -> Answer | None:
@@ -561,18 +567,21 @@ class Model:
                 count["held"] += 1
             elif self.is_conflict(key):
                 count["conflicting"] += 1
+            elif key in self.referenced:
+                count["referred"] += 1
             else:
                 count.update(sessions=1, messages=len(self.live.messages_of(key)))
-        figures = ("sessions", "messages", "held", "conflicting")
+        figures = ("sessions", "messages", "held", "conflicting", "referred")
         return {of_type: tuple(count[n] for n in figures) for of_type, count in counts.items()}
 
     def prune_batch(self, prune: Prune) -> Answer:
         due = self._prunable(prune)
-        picked, left = next(self._batches(due, prune.batch_size), ([], self.referenced & set(due)))
         rank = partial(self._prune_rank, prune)
         gone = self.live.sessions.keys() - self.seen.live.sessions.keys()
         movable = [key for key in due if key not in self.referenced]
-        _check_first(len(picked), movable, gone, rank)
+        # What is referred to is left when nothing else is.
+        left = set() if movable else self.referenced & set(due)
+        _check_first(min(len(movable), prune.batch_size), movable, gone, rank)
         self._leave(left, None)
         return _total(map(self._move_to_archive, gone)) | {"left_behind": len(left)}
 
@@ -580,24 +589,17 @@ class Model:
         def move(due: list[UUID], run_id: int) -> tuple[int, Answer]:
             left = self.referenced & set(due)
             self._leave(left, run_id)
-            batches = sum(1 for _ in self._batches(due, prune.batch_size))
             moved = [self._move_to_archive(key, run_id) for key in due if key not in left]
+            if prune.older_than is None and prune.session_type is None:
+                self._forget_left(run_id)
+            batches = -(-len(moved) // prune.batch_size)
             return batches, _total(moved) | {"left_behind": len(left)}
 
         return self._run("prune", lambda: self._prunable(prune), move)
 
-    def _batches(self, due: list[UUID], size: int) -> Iterator[tuple[list[UUID], set[UUID]]]:
-        """Yield what each batch of a prune moves, and what it meets and has to leave."""
-        rest = list(due)
-        while set(rest) - self.referenced:
-            moved: list[UUID] = []
-            left: set[UUID] = set()
-            while not moved:
-                picked = [key for key in rest if key not in left][:size]
-                left |= self.referenced & set(picked)
-                moved = [key for key in picked if key not in left]
-            yield moved, left
-            rest = [key for key in rest if key not in moved]
+    def _forget_left(self, run_id: int) -> None:
+        """A prune of everything that has finished has met every reason to leave a session."""
+        self.left = {key: left for key, left in self.left.items() if left[1] == run_id}
 
     def _leave(self, session_ids: set[UUID], run_id: int | None) -> None:
         self.left |= dict.fromkeys(session_ids, (REFERENCED, run_id))
@@ -611,8 +613,9 @@ class Model:
         """Move all that is due, and log it."""
         try:
             keys = due()
-        except Refused:
-            self.runs.append(Run(kind, self.actor, 0, 0, 0, "failed", "failed"))
+        except Refused as refused:
+            if refused.sqlstate != INVALID:  # with such arguments a run does not even begin
+                self.runs.append(Run(kind, self.actor, 0, 0, 0, "failed", "failed"))
             raise
         batches, total = move(keys, len(self.runs) + 1)
         figures = (batches, total["sessions"], total["messages"])
@@ -723,7 +726,7 @@ class Model:
         late: dict[str, list[int]] = {name: [] for name in self.policies}
         soft_deleted = 0
         for key, row in self.live.sessions.items():
-            if self._is_waiting(key):
+            if self._is_waiting(key) or key in self.left:
                 continue
             if self.is_soft_deleted(key):
                 soft_deleted += 1
@@ -745,6 +748,8 @@ class Model:
         reading = "sessions are live and archived"
         figures["conflicts", chat] = count(conflicts, reading, is_ok=not conflicts)
         figures["held", "engine_session_hold"] = count(held, "sessions")
+        reading = "sessions could not be archived"
+        figures["left", "engine_archive_left"] = count(len(self.left), reading, is_ok=not self.left)
         for run in self.runs:
             is_ok = run.state == "finished"
             figures["last_run", run.kind] = Figure(None, None, is_ok, has_remedy=not is_ok)

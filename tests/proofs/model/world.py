@@ -34,8 +34,7 @@ class World:
         self.is_adopted = database.schema is not None
         self._tables = layouts.TABLES if self.is_adopted else LIVE + ARCHIVE
         self._added: list[tuple[str, str]] = []
-        # What an application may have: nothing moves a session while a row refers to it.
-        self.execute(f"CREATE TABLE bookmark (session_id uuid REFERENCES {self._tables[0]} (id))")
+        self.execute("CREATE TABLE bookmark (session_id uuid)")
         self.sql = Sql(connection)
         self.manager = Manager(database)
         self.clients = {
@@ -59,6 +58,19 @@ class World:
             values,
         )
 
+    def refer_to(self, session_id: UUID) -> None:
+        """Let a row of another table refer to a session, which then does not move."""
+        self.execute("INSERT INTO bookmark VALUES (%(id)s)", id=session_id)
+        self.execute(
+            "ALTER TABLE bookmark ADD CONSTRAINT bookmarked"
+            f" FOREIGN KEY (session_id) REFERENCES {self._tables[0]} (id)"
+        )
+
+    def refer_no_more(self) -> None:
+        """Take the row and the key away: what most sessions of the model live without."""
+        self.execute("DELETE FROM bookmark")
+        self.execute("ALTER TABLE bookmark DROP CONSTRAINT IF EXISTS bookmarked")
+
     def add_column(self, name: str, column: str, definition: str) -> None:
         """Add a column to one of the four tables, beneath the view if there is one."""
         table = self._tables[(LIVE + ARCHIVE).index(name)]
@@ -74,10 +86,11 @@ class World:
         """Return to the beginning."""
         self.sql.act_for(None, None)
         self.drop_added_columns()
+        self.refer_no_more()
         self.execute(
             f"TRUNCATE {', '.join(self._tables)}, engine_session_hold, engine_archive_policy,"
             " engine_conflict_resolution, engine_archive_run, engine_archive_event,"
-            " engine_archive_left, bookmark RESTART IDENTITY;"
+            " engine_archive_left RESTART IDENTITY;"
             " INSERT INTO engine_archive_policy (session_type, archive_after)"
             " VALUES ('*', '30 days'), ('cron', '1 day')"
         )

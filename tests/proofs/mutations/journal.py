@@ -423,7 +423,7 @@ def _copies_removed() -> Mutations:
     )
     yield from _fields(name, block, _ROLE_OF("remove an identical copy"), role=_ROLE)
     name = "archive_sessions"
-    calls = "PERFORM _remove_archived_copies(v_copied, run_id, v_actor);"
+    calls = "PERFORM _remove_archived_copies(v_copied, run_id, v_actor, v_is_plain);"
     yield fault(
         name,
         "the removal of a copy has no run",

@@ -4,7 +4,7 @@ Each is a small change that most tests would not notice, as a slip or a well-mea
 makes it. One more is welcome wherever a function is changed.
 """
 
-from tests.proofs.mutations import conflicts, journal, move, operations, retention
+from tests.proofs.mutations import conflicts, dependents, journal, move, operations, retention
 from tests.proofs.mutations.mutation import Mutation
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -12,5 +12,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     *journal.mutations(),
     *retention.mutations(),
     *conflicts.mutations(),
+    *dependents.mutations(),
     *operations.mutations(),
 )

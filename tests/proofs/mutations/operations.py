@@ -52,11 +52,7 @@ def mutations() -> Mutations:
     yield fault(
         "count_prunable_sessions",
         "the dry run counts what waits",
-        (
-            "        count(*) FILTER (WHERE NOT candidate.is_held "
-            "AND NOT candidate.is_conflicting) AS sessions,",
-            "        count(*) AS sessions,",
-        ),
+        ("            count(*) FILTER (WHERE due.reason IS NULL),", "            count(*),"),
         test="sql/retention/test_prune.py::"
         "test_the_dry_run_counts_what_the_prune_then_does_and_what_waits[{}]",
     )

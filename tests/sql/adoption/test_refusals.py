@@ -108,6 +108,17 @@ IMPOSSIBLE = {
         " chat_sessions_archive_pkey CASCADE",
         ("chat_sessions_archive", "unique"),
     ),
+    "a crash would empty an archive": Impossible(
+        "ALTER TABLE aria_engine.chat_messages_archive SET UNLOGGED",
+        ("chat_messages_archive", "unlogged", "SET LOGGED"),
+    ),
+    "messages are partitioned by time": Impossible(
+        EMPTY_THE_TABLES + "ALTER TABLE aria_engine.chat_messages RENAME TO old;"
+        "CREATE TABLE aria_engine.chat_messages (LIKE aria_engine.old INCLUDING DEFAULTS,"
+        " PRIMARY KEY (id, created_at), FOREIGN KEY (session_id)"
+        " REFERENCES aria_engine.chat_sessions ON DELETE CASCADE) PARTITION BY RANGE (created_at)",
+        ("chat_messages", "partitioned", "HASH"),
+    ),
 }
 
 each_impossibility = pytest.mark.parametrize("case", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from tests.support import Connect, call, events, new_session
 from tests.support.layouts import BOTH_LAYOUTS
-from tests.support.retention import archived_for, set_policy
+from tests.support.retention import archived_for, forbid, forbid_a_title, set_policy
 from tests.support.rows import archive, copy_to_archive, restore
 
 SIGNATURES = {
@@ -484,9 +484,9 @@ def test_sessions_that_a_prune_moves_one_by_one_have_its_run_and_actor_too(
     connection: psycopg.Connection,
 ) -> None:
     """So it does when one of its batch cannot be moved."""
-    connection.execute("CREATE TABLE bookmarks (session_id uuid REFERENCES engine_chat_sessions)")
+    forbid_a_title(connection)
     stuck, *free = (soft_deleted_session(connection) for _ in range(3))
-    connection.execute("INSERT INTO bookmarks VALUES (%s)", [stuck])
+    forbid(connection, stuck)
     ((run_id,),) = call(connection, "begin_archive_run", kind="prune")
 
     (pruned,) = call(connection, "prune_sessions", run_id=run_id, actor="ada")

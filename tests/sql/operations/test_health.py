@@ -26,6 +26,7 @@ FIGURES = {
     ("backlog", "cron"),
     ("soft_deleted", "engine_chat_sessions"),
     ("conflicts", "engine_chat_sessions"),
+    ("left", "engine_archive_left"),
     ("held", "engine_session_hold"),
     ("oldest_archived", "engine_chat_session_archive"),
     ("size", "engine_chat_sessions"),

@@ -284,7 +284,9 @@ def test_rows_that_a_policy_hides_are_an_error_and_not_nothing(
     connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
     connection.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
     connection.execute(f"ALTER FUNCTION verify_archive OWNER TO {role}")
-    connection.execute(f"GRANT EXECUTE ON FUNCTION archive_column_drift TO {role}")
+    connection.execute(
+        f"GRANT EXECUTE ON FUNCTION archive_column_drift, _dependent_archives TO {role}"
+    )
     assert found(connection) == set()
     connection.execute("ALTER TABLE engine_chat_message_archive ENABLE ROW LEVEL SECURITY")
 

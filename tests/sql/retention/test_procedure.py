@@ -14,9 +14,9 @@ from aria_db.install import migrate
 from tests.support import Connect, Start, events, new_session, temporary_role, wait_until_blocked
 from tests.support.retention import (
     LIVE,
-    bookmark,
     finish_run,
-    forbid_by_bookmarks,
+    forbid,
+    forbid_a_title,
     left,
     old_sessions,
     one,
@@ -143,16 +143,16 @@ def test_its_run_and_the_journal_name_the_actor_and_every_event_names_the_run(
 
 
 def test_what_it_had_to_leave_names_its_run(connection: psycopg.Connection) -> None:
-    forbid_by_bookmarks(connection)
-    bookmarked, *_ = old_sessions(connection, 3)
-    bookmark(connection, bookmarked)
+    forbid_a_title(connection)
+    forbidden, *_ = old_sessions(connection, 3)
+    forbid(connection, forbidden)
 
     run_prune(connection, batch_size=2)
 
     (run,) = runs(connection)
     assert (run.stop_reason, run.sessions) == ("nothing left", 2)
     assert {key: (row.run_id, row.sqlstate) for key, row in left(connection).items()} == {
-        bookmarked: (run.id, "23503")
+        forbidden: (run.id, "AR007")
     }
 
 
@@ -400,3 +400,30 @@ def test_a_role_needs_execute_on_it_and_on_the_functions_it_calls_and_nothing_el
     assert {(event.actor, event.role) for event in events(connection)} == {(role, role)}
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         caller.execute("SELECT 1 FROM engine_chat_session_archive")
+
+
+def test_a_statement_timeout_of_the_role_is_a_failure_and_not_an_interruption(
+    connection: psycopg.Connection, connect: Connect
+) -> None:
+    """It would end each night's prune, and the log would say that all is well."""
+    old_sessions(connection, 2)
+    stop_at_the_journal(connection)
+    other = connect("-c statement_timeout=300ms")
+    connection.execute("SELECT pg_advisory_lock(1)")
+
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        other.execute("CALL prune_old_sessions()")
+
+    (run,) = runs(connection)
+    assert (run.state, run.stop_reason) == ("failed", "failed")
+    assert "statement timeout" in run.error
+
+
+@pytest.mark.parametrize("arguments", ["session_type => 'typo'", "batch_size => 0"])
+def test_arguments_that_cannot_be_meant_are_no_run(
+    connection: psycopg.Connection, arguments: str
+) -> None:
+    old_sessions(connection, 1)
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        connection.execute(f"CALL prune_old_sessions({arguments})")
+    assert runs(connection) == []

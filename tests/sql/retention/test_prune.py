@@ -15,9 +15,9 @@ from tests.support.retention import (
     NOTHING,
     Moved,
     archive,
-    bookmark,
     copy_to_archive,
-    forbid_by_bookmarks,
+    forbid,
+    forbid_a_title,
     left,
     locked_sessions,
     old_sessions,
@@ -459,8 +459,8 @@ def test_one_that_a_constraint_forbids_to_move_stops_nobody_else_and_is_told(
     connection: psycopg.Connection, batch_size: int
 ) -> None:
     connection.execute("CREATE UNIQUE INDEX ON engine_chat_message_archive (id)")
-    forbid_by_bookmarks(connection)
-    colliding, bookmarked, *free = old_sessions(connection, 4)
+    forbid_a_title(connection)
+    colliding, forbidden, *free = old_sessions(connection, 4)
     connection.execute(
         """
         INSERT INTO engine_chat_message_archive (archived_at, id, session_id, role, content)
@@ -469,14 +469,14 @@ def test_one_that_a_constraint_forbids_to_move_stops_nobody_else_and_is_told(
         """,
         (colliding,),
     )
-    bookmark(connection, bookmarked)
+    forbid(connection, forbidden)
     seen = messages_seen(connection)
 
     batches = [prune(connection, batch_size=batch_size) for _ in range(3)]
     assert sum(batch.sessions for batch in batches) == 2
     assert {batch.left_behind for batch in batches} == {2}
-    assert where(connection, [colliding, bookmarked, *free]) == [LIVE] * 2 + [ARCHIVED] * 2
-    for session_id in (colliding, bookmarked):
+    assert where(connection, [colliding, forbidden, *free]) == [LIVE] * 2 + [ARCHIVED] * 2
+    for session_id in (colliding, forbidden):
         assert any(f"session {session_id} cannot be archived: " in text for text in seen)
 
 
