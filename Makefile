@@ -1,7 +1,7 @@
 # make demo    installs what it needs and shows the whole of it on an embedded PostgreSQL
-# make test    sets everything up and runs the tests that a change is likely to break (five minutes)
+# make test    sets everything up and runs the tests that a change is likely to break (ten minutes)
 # make test-all
-#              runs all tests, the proofs and what is slow included (a quarter of an hour)
+#              runs all tests, the proofs and what is slow included (twenty minutes)
 # make test-lowest
 #              runs the tests of the manager, the functions and the revisions on the lowest versions
 #              of the core dependencies
@@ -10,7 +10,8 @@
 # make test-isolation
 #              every order of events, all of them (an hour)
 # make test-model
-#              long random sequences of every operation, against a model (twenty minutes)
+#              long random sequences of every operation, against a model, and random databases around
+#              the chat tables (half an hour)
 # make test-faults
 #              200 kills, cuts and full disks while clients work (ten minutes)
 # make test-mutations
@@ -63,7 +64,7 @@ test-isolation: $(VENV)/installed
 	$(BIN)/python -m pytest tests/proofs/isolation --deep $(PARALLEL) $(PYTEST_ARGS)
 
 test-model: $(VENV)/installed
-	$(BIN)/python -m pytest tests/proofs/model --hypothesis-profile=deep --numprocesses=2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/proofs/model tests/proofs/conservation --hypothesis-profile=deep --numprocesses=2 $(PYTEST_ARGS)
 
 test-faults: $(VENV)/installed
 	$(BIN)/python -m tests.proofs.faults --faults 200

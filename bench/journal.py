@@ -59,11 +59,6 @@ JOURNALED = """
         journal.at,
         journal.message_count,
         TRUE;
-
-    IF v_were_left THEN
-        DELETE FROM engine_archive_left AS left_behind
-        WHERE left_behind.session_id = ANY(v_live);
-    END IF;
 """
 UNJOURNALED = """
     SELECT
@@ -74,7 +69,13 @@ UNJOURNALED = """
     FROM archived_sessions
     LEFT JOIN message_counts ON archived_sessions.id = message_counts.session_id;
 """
-# And what looks for it.
+# What a prune wrote down about the session, and what looks for it.
+FORGOTTEN = """
+    IF v_were_left THEN
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = ANY(v_live);
+    END IF;
+"""
 LOOKED_FOR = """
         SELECT
             array_agg(copied.id),
@@ -184,11 +185,15 @@ def take_out_journal(connection: psycopg.Connection) -> None:
     :raises OtherText: the function does not write it with the statement that is known here.
     """
     definition = str(connection.execute(DEFINITION).fetchall()[0][0])
-    for text, less in ((JOURNALED, UNJOURNALED), (LOOKED_FOR, NOT_LOOKED_FOR)):
+    for text, less in (
+        (JOURNALED, UNJOURNALED),
+        (FORGOTTEN, ""),
+        (LOOKED_FOR, NOT_LOOKED_FOR),
+    ):
         if definition.count(text) != 1:
             raise OtherText(
-                "archive_sessions has changed: bring JOURNALED and LOOKED_FOR in bench/journal.py"
-                " up to date with sql/move"
+                "archive_sessions has changed: bring the texts in bench/journal.py up to date with"
+                " sql/move"
             )
         definition = definition.replace(text, less)
     connection.execute(definition)
