@@ -128,15 +128,14 @@ def _is_let_go_above(schema: Schema, parent: str | int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("part", range(2))
 def test_a_call_is_refused_and_changes_nothing_or_every_row_is_accounted_for(
-    connection: psycopg.Connection, profile: settings, part: int
+    connection: psycopg.Connection, profile: settings
 ) -> None:
     shares: Counter[str] = Counter()
 
-    @settings(profile, max_examples=30 if profile.derandomize else 1000)
-    @given(schema=schemas(), operations=OPERATIONS, _=st.just(part))
-    def check(schema: Schema, operations: list[tuple[str, set[UUID]]], _: int) -> None:
+    @settings(profile, max_examples=60 if profile.derandomize else 2000)
+    @given(schema=schemas(), operations=OPERATIONS)
+    def check(schema: Schema, operations: list[tuple[str, set[UUID]]]) -> None:
         with connection.transaction(force_rollback=True):
             build(connection, schema, SESSIONS)
             is_whole = run_all(connection, schema, operations, shares)

@@ -295,7 +295,13 @@ def test_two_clients_of_which_one_stops_half_way_lose_and_double_nothing(
     try_every_order((*roles, lock), [READ_COMMITTED] * 3, start)
 
 
-@pytest.mark.parametrize("roles", COMPARED_PAIRS, ids="+".join)
+@pytest.mark.parametrize(
+    "roles",
+    [
+        pytest.param(roles, id="+".join(roles), marks=[] if "archive" in roles else [DEEP])
+        for roles in COMPARED_PAIRS
+    ],
+)
 def test_moves_that_compare_lose_and_double_nothing_not_even_rows_that_hang_on_the_sessions(
     try_every_order_compared: TryEveryOrder, deep: bool, roles: Sequence[str]
 ) -> None:
