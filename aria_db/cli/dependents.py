@@ -20,7 +20,7 @@ from aria_db.cli.base import (
 )
 
 if TYPE_CHECKING:
-    from aria_db.session_manager import Handling
+    from aria_db.session_manager import Handling, NativeSessionManager
 
 dependents = typer.Typer(
     rich_markup_mode=None,
@@ -113,13 +113,20 @@ def set_dependent(
         raise typer.BadParameter(
             "give one of --move, --delete, --detach and --refuse", param_hint="--move"
         )
-    schema_name, _, table_name = table.rpartition(".")
-    if not schema_name:
-        raise typer.BadParameter("give it with its schema: public.feedback", param_hint="table")
     handling = cast("Handling", handlings[0])
-    run(
-        database_url,
-        schema,
-        lambda manager: manager.set_dependent(schema_name, table_name, handling),
-    )
-    typer.echo(f"{table}  {handling}")
+
+    async def work(manager: NativeSessionManager) -> str:
+        schema_name, _, table_name = table.rpartition(".")
+        if not schema_name:
+            # Hints of the SQL functions name a table on the search path without its schema.
+            listed = await manager.list_dependents()
+            schemas = {found.schema_name for found in listed if found.table_name == table_name}
+            if len(schemas) != 1:
+                raise typer.BadParameter(
+                    "give it with its schema: public.feedback", param_hint="table"
+                )
+            (schema_name,) = schemas
+        await manager.set_dependent(schema_name, table_name, handling)
+        return f"{schema_name}.{table_name}"
+
+    typer.echo(f"{run(database_url, schema, work)}  {handling}")

@@ -166,7 +166,7 @@ BEGIN
             chat.table_id::regclass::text,
             'refuses',
             CASE
-                WHEN holding.relkind NOT IN ('r', 'p') THEN 'it is no table of this database'
+                WHEN holding.relkind NOT IN ('r', 'p') THEN 'it is not a table of this database'
                 ELSE 'it inherits from the chat table and is no partition'
             END,
             'Use a plain or a partitioned table.'
