@@ -78,82 +78,71 @@ BEGIN
 
     -- One look at the catalogue, because each archive takes it: whether the columns of both tables are
     -- the same, and whether these are four plain tables, of which the live ones have the two triggers that
-    -- the messages' key makes on each, and the archives none.
+    -- the messages' key on session_id makes on each, and the archives none.
     SELECT
-        bool_or(pairs.are_different),
-        bool_and(pairs.are_plain) AND current_setting('session_replication_role') <> 'replica'
-    INTO v_are_different, v_is_plain
-    FROM (
-        SELECT
-            ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(
-                SELECT (live_column.attname, live_column.atttypid, live_column.atttypmod)
-                FROM pg_catalog.pg_attribute AS live_column
-                WHERE
-                    live_column.attrelid = table_pairs.live
-                    AND live_column.attnum > 0
-                    AND NOT live_column.attisdropped
-                ORDER BY live_column.attnum
-            )
-            <> ARRAY(
-                SELECT (archive_column.attname, archive_column.atttypid, archive_column.atttypmod)
-                FROM pg_catalog.pg_attribute AS archive_column
-                WHERE
-                    archive_column.attrelid = table_pairs.archive
-                    AND archive_column.attnum > 0
-                    AND NOT archive_column.attisdropped
-                ORDER BY archive_column.attnum
-            ) AS are_different,
-            (
+        (
+            SELECT bool_or(pairs.are_different)
+            FROM (
                 SELECT
-                    bool_and(
-                        chat.relkind = 'r'
-                        AND NOT chat.relhasrules
-                        AND NOT chat.relhassubclass
-                        AND (chat.oid = table_pairs.live OR NOT chat.relhastriggers)
+                    ARRAY[('archived_at'::name, 'timestamptz'::regtype::oid, -1)] || ARRAY(
+                        SELECT (live_column.attname, live_column.atttypid, live_column.atttypmod)
+                        FROM pg_catalog.pg_attribute AS live_column
+                        WHERE
+                            live_column.attrelid = table_pairs.live
+                            AND live_column.attnum > 0
+                            AND NOT live_column.attisdropped
+                        ORDER BY live_column.attnum
                     )
-                FROM pg_catalog.pg_class AS chat
-                WHERE chat.oid IN (table_pairs.live, table_pairs.archive)
-            )
+                    <> ARRAY(
+                        SELECT (archive_column.attname, archive_column.atttypid, archive_column.atttypmod)
+                        FROM pg_catalog.pg_attribute AS archive_column
+                        WHERE
+                            archive_column.attrelid = table_pairs.archive
+                            AND archive_column.attnum > 0
+                            AND NOT archive_column.attisdropped
+                        ORDER BY archive_column.attnum
+                    ) AS are_different
+                FROM (
+                    VALUES
+                    ('engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass),
+                    ('engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass)
+                ) AS table_pairs (live, archive)
+            ) AS pairs
+        ),
+        current_setting('session_replication_role') <> 'replica'
+        AND bool_and(
+            chat.relkind = 'r'
+            AND NOT chat.relhasrules
+            AND NOT chat.relhassubclass
             AND (
-                SELECT
-                    count(*) = 2
-                    AND bool_and(
-                        key_trigger.tgisinternal
-                        AND key_trigger.tgenabled = 'O'
-                        AND NOT key_trigger.tgdeferrable
-                        AND key_trigger.tgconstrrelid = table_pairs.other
-                        -- on the messages: the check of what is inserted, on session_id
-                        AND (
-                            key_trigger.tgtype & 4 = 0
-                            OR EXISTS (
-                                SELECT 1
-                                FROM pg_catalog.pg_constraint AS session_key
-                                INNER JOIN pg_catalog.pg_attribute AS key_column
-                                    ON
-                                        session_key.conrelid = key_column.attrelid
-                                        AND session_key.conkey = ARRAY[key_column.attnum]
-                                WHERE
-                                    session_key.oid = key_trigger.tgconstraint
-                                    AND key_column.attname = 'session_id'
-                            )
-                        )
-                    )
-                    AND bool_or(key_trigger.tgtype & 4 <> 0) = table_pairs.has_messages
-                FROM pg_catalog.pg_trigger AS key_trigger
-                WHERE key_trigger.tgrelid = table_pairs.live
-            ) AS are_plain
-        FROM (
-            VALUES
-            (
-                'engine_chat_sessions'::regclass, 'engine_chat_session_archive'::regclass,
-                'engine_chat_messages'::regclass, FALSE
-            ),
-            (
-                'engine_chat_messages'::regclass, 'engine_chat_message_archive'::regclass,
-                'engine_chat_sessions'::regclass, TRUE
+                key_trigger.oid IS NULL
+                OR key_trigger.tgisinternal
+                AND key_trigger.tgenabled = 'O'
+                AND NOT key_trigger.tgdeferrable
+                AND (chat.oid, key_trigger.tgconstrrelid) IN (
+                    ('engine_chat_sessions'::regclass, 'engine_chat_messages'::regclass),
+                    ('engine_chat_messages'::regclass, 'engine_chat_sessions'::regclass)
+                )
             )
-        ) AS table_pairs (live, archive, other, has_messages)
-    ) AS pairs;
+        )
+        -- one key, from the messages: the trigger there that checks what is inserted is its own
+        AND count(key_trigger.oid) = 4
+        AND min(key_trigger.tgconstraint) = max(key_trigger.tgconstraint)
+        AND min(pg_get_constraintdef(key_trigger.tgconstraint)) FILTER (
+            WHERE chat.oid = 'engine_chat_messages'::regclass AND key_trigger.tgtype & 4 <> 0
+        ) LIKE 'FOREIGN KEY (session_id) %'
+    INTO v_are_different, v_is_plain
+    FROM pg_catalog.pg_class AS chat
+    LEFT JOIN pg_catalog.pg_trigger AS key_trigger ON chat.oid = key_trigger.tgrelid
+    WHERE
+        chat.oid = ANY(
+            ARRAY[
+                'engine_chat_sessions'::regclass,
+                'engine_chat_messages'::regclass,
+                'engine_chat_session_archive'::regclass,
+                'engine_chat_message_archive'::regclass
+            ]
+        );
 
     -- Of a view, the table beneath it is looked at as well.
     IF is_move AND (v_are_different OR NOT v_is_plain) THEN

@@ -59,21 +59,10 @@ DECLARE
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
-    c_is_referred CONSTANT text := (
-        SELECT coalesce(string_agg(referring.condition, ' OR '), 'FALSE')
-        FROM _referring_keys() AS referring
-    );
-    -- the name of a table whose rows refer to the candidate
-    c_referring CONSTANT text := (
-        SELECT 'CASE ' || string_agg(format('WHEN %s THEN %L', referring.condition, referring.child), ' ') || ' END'
-        FROM _referring_keys() AS referring
-    );
-    -- $6 is the run.
-    c_may_move CONSTANT text := format(
-        'NOT (%s) AND NOT EXISTS (SELECT 1 FROM engine_archive_left AS left_already '
-        'WHERE left_already.session_id = candidate.id AND left_already.run_id = $6)',
-        c_is_referred
-    );
+    -- which candidates rows of other tables refer to, and the name of such a table
+    v_is_referred text := 'FALSE';
+    v_referring text;
+    v_may_move text;
     v_condition text;
     v_before timestamptz;
     v_is_plain boolean;
@@ -99,6 +88,21 @@ BEGIN
         PERFORM _check_archive_run(run_id, '{prune}');
     END IF;
     v_is_plain := _lock_and_check_tables();
+
+    -- Nothing refers to rows of plain tables.
+    IF NOT v_is_plain THEN
+        SELECT
+            coalesce(string_agg(referring.condition, ' OR '), 'FALSE'),
+            'CASE ' || string_agg(format('WHEN %s THEN %L', referring.condition, referring.child), ' ') || ' END'
+        INTO v_is_referred, v_referring
+        FROM _referring_keys() AS referring;
+    END IF;
+    -- $6 is the run.
+    v_may_move := format(
+        'NOT (%s) AND NOT EXISTS (SELECT 1 FROM engine_archive_left AS left_already '
+        'WHERE left_already.session_id = candidate.id AND left_already.run_id = $6)',
+        v_is_referred
+    );
 
     -- The age that no policy undercuts bounds the part of the index that is read.
     v_before := coalesce(
@@ -137,7 +141,7 @@ BEGIN
                     LIMIT $5
                     FOR UPDATE SKIP LOCKED
                     $statement$,
-                    v_condition, c_may_move
+                    v_condition, v_may_move
                 ) USING
                     v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked),
                     run_id
@@ -228,7 +232,7 @@ BEGIN
     left_behind := cardinality(v_left_ids);
 
     -- Nothing else is left: the sessions that were not even picked.
-    IF sessions = 0 AND c_is_referred <> 'FALSE' THEN
+    IF sessions = 0 AND v_is_referred <> 'FALSE' THEN
         EXECUTE format(
             $statement$
             INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
@@ -260,7 +264,7 @@ BEGIN
                 remedy = excluded.remedy,
                 at = excluded.at
             $statement$,
-            c_referring, array_to_string(c_conditions, ' OR '), c_is_referred
+            v_referring, array_to_string(c_conditions, ' OR '), v_is_referred
         ) USING v_before, older_than, session_type, run_id;
         GET DIAGNOSTICS v_referred = ROW_COUNT;
         left_behind := left_behind + v_referred;
