@@ -1,0 +1,302 @@
+"""Each kind of hazard, and that what it says comes true.
+
+The kinds that a move refuses have more tests in ``move`` and ``dependents``. Here are the ones that
+slow down, that are unsafe, or that depend on the kind of table.
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from aria_db import embedded
+from aria_db.database import Database
+from aria_db.install import adoption, migrate, resources
+from tests.support import deployed, layouts, new_session, places
+from tests.support.dependents import (
+    Chat,
+    add_feedback,
+    hazards,
+    refer_to_messages,
+    refused,
+    set_handling,
+)
+from tests.support.layouts import BOTH_LAYOUTS
+from tests.support.rows import all_tables, archive, live, restore
+
+ARCHIVED = (0, 0, 1, 3)
+
+
+@BOTH_LAYOUTS
+def test_tables_of_which_nothing_is_known_against_have_none(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    assert hazards(connection) == []
+
+
+@BOTH_LAYOUTS
+def test_a_dependent_without_handling_is_refused(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    session_id, other = new_session(connection), new_session(connection)
+    refer_to_messages(connection, chat, "CASCADE")
+    add_feedback(connection, session_id)
+    (hazard,) = hazards(connection, "dependent without handling")
+    assert hazard.effect == "refuses"
+    assert "--move or --delete" in hazard.remedy
+    assert "feedback" in refused(connection, session_id)
+    archive(connection, other)
+
+    set_handling(connection, "feedback", "move")
+    assert hazards(connection, "dependent without handling") == []
+    archive(connection, session_id)
+    assert places(connection, session_id) == ARCHIVED
+
+
+@BOTH_LAYOUTS
+def test_a_reference_without_an_index_reads_the_table_for_each_message(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    refer_to_messages(connection, chat, "SET NULL")
+    set_handling(connection, "feedback", "detach")
+    connection.execute(
+        "INSERT INTO feedback SELECT n, NULL, NULL, 0 FROM generate_series(1, 500) n"
+    )
+    with_index, without = new_session(connection), new_session(connection)
+
+    def rows_read(session_id: object) -> int:
+        with connection.transaction():
+            connection.execute("SET LOCAL enable_seqscan = on")
+            archive(connection, session_id)
+            (count,) = connection.execute(
+                "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'feedback'"
+            ).fetchone()
+        return count
+
+    connection.execute("ANALYZE feedback")
+    assert hazards(connection, "reference without index") == []
+    assert rows_read(with_index) == 0
+
+    (index,) = connection.execute(
+        "SELECT indexrelid::regclass::text FROM pg_index"
+        " WHERE indrelid = 'feedback'::regclass AND NOT indisprimary"
+    ).fetchone()
+    connection.execute(f"DROP INDEX {index}")
+    (hazard,) = hazards(connection, "reference without index")
+    assert hazard.effect == "slow"
+    assert rows_read(without) >= 500 * 3
+
+    connection.execute(hazard.remedy.rstrip("."))
+    assert hazards(connection, "reference without index") == []
+
+
+@BOTH_LAYOUTS
+def test_a_key_to_an_archive_keeps_its_sessions_archived(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    referred, other = new_session(connection), new_session(connection)
+    archive(connection, referred)
+    archive(connection, other)
+    connection.execute(
+        f"CREATE TABLE label (session_id uuid PRIMARY KEY"
+        f" REFERENCES {chat.session_archive} ON DELETE CASCADE)"
+    )
+    connection.execute("INSERT INTO label VALUES (%s)", (referred,))
+    (hazard,) = hazards(connection, "key to an archive")
+    assert hazard.effect == "refuses"
+
+    before = all_tables(connection)
+    with pytest.raises(psycopg.DatabaseError) as caught:
+        restore(connection, referred)
+    assert caught.value.sqlstate == "AR005"
+    assert all_tables(connection) == before
+    assert connection.execute("SELECT count(*) FROM label").fetchone() == (1,)
+    restore(connection, other)
+
+    connection.execute(hazard.remedy.rstrip("."))
+    assert hazards(connection, "key to an archive") == []
+    restore(connection, referred)
+
+
+TRIGGER = """
+    CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN {body}; RETURN {row}; END $$
+"""
+
+
+@BOTH_LAYOUTS
+def test_a_trigger_makes_moves_compare_and_refuses_what_it_changes(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    session_id = new_session(connection)
+    connection.execute(TRIGGER.format(body="NEW.content := 'changed'", row="NEW"))
+    connection.execute(
+        f"CREATE TRIGGER act BEFORE INSERT ON {chat.message_archive}"
+        " FOR EACH ROW EXECUTE FUNCTION act()"
+    )
+    (hazard,) = hazards(connection, "trigger")
+    assert hazard.effect == "slow"
+    text = refused(connection, session_id, sqlstate="AR006")
+    assert f"changed or redirected a row: session {session_id}, table" in text
+
+    connection.execute(
+        TRIGGER.format(body="NULL", row="NEW").replace("CREATE", "CREATE OR REPLACE", 1)
+    )
+    archive(connection, session_id)
+    assert places(connection, session_id) == ARCHIVED
+
+
+def test_a_trigger_instead_of_the_table_is_refused(adopted: psycopg.Connection) -> None:
+    session_id = new_session(adopted)
+    adopted.execute(TRIGGER.format(body="NULL", row="OLD"))
+    adopted.execute(
+        "CREATE TRIGGER act INSTEAD OF DELETE ON engine_chat_messages"
+        " FOR EACH ROW EXECUTE FUNCTION act()"
+    )
+    (hazard,) = hazards(adopted, "trigger")
+    assert hazard.effect == "refuses"
+    refused(adopted, session_id, sqlstate="AR006")
+
+
+@pytest.fixture
+def adopted(request: pytest.FixtureRequest) -> psycopg.Connection:
+    """A connection to an adopted database, whatever the other tests of this file run on."""
+    connection: psycopg.Connection = request.getfixturevalue("postgresql_views")
+    connection.autocommit = True
+    connection.execute(f"SET search_path = {layouts.SEARCH_PATH}")
+    return connection
+
+
+def test_a_partition_with_a_trigger_is_refused_where_that_keeps_rows(
+    empty_database: Database, empty_connection: psycopg.Connection
+) -> None:
+    """Messages partitioned by their id, which adopt takes."""
+    connection, variant = empty_connection, deployed.VARIANTS["jsonb"]
+    deployed.build(connection, variant, filled=False)
+    connection.execute(
+        """
+        SET search_path = aria_engine;
+        ALTER TABLE chat_messages RENAME TO whole;
+        CREATE TABLE chat_messages (
+            LIKE whole INCLUDING DEFAULTS,
+            PRIMARY KEY (id),
+            FOREIGN KEY (session_id) REFERENCES chat_sessions ON DELETE CASCADE
+        ) PARTITION BY HASH (id);
+        CREATE TABLE part PARTITION OF chat_messages FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+        DROP TABLE whole;
+        """
+    )
+    engine = empty_database.engine()
+    with engine.connect() as adopting:
+        adoption.adopt(adopting, variant.schema, layouts.SCHEMA)
+    engine.dispose()
+    connection.execute(f"SET search_path = {layouts.SEARCH_PATH}")
+    session_id = new_session(connection)
+    assert hazards(connection) == []
+
+    connection.execute(TRIGGER.format(body="NULL", row="NULL"))
+    connection.execute(
+        "CREATE TRIGGER act BEFORE DELETE ON part FOR EACH ROW EXECUTE FUNCTION act()"
+    )
+    (hazard,) = hazards(connection, "trigger")
+    assert (hazard.object.split(".")[-2:], hazard.effect) == (["part", "act"], "slow")
+    assert "on a partition" in hazard.detail
+    refused(connection, session_id, sqlstate="AR006")
+
+    connection.execute("DROP TRIGGER act ON part")
+    before = live(connection)
+    archive(connection, session_id)
+    restore(connection, session_id)
+    assert live(connection) == before
+
+
+@BOTH_LAYOUTS
+def test_a_table_that_inherits_from_a_chat_table_is_refused(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    session_id = new_session(connection)
+    connection.execute(f"CREATE TABLE more () INHERITS ({chat.messages})")
+    assert [(row.object, row.effect) for row in hazards(connection, "kind of table")] == [
+        ("more", "refuses")
+    ]
+    refused(connection, session_id, sqlstate="AR006")
+
+
+@BOTH_LAYOUTS
+def test_an_exclusion_of_the_archive_alone_is_refused(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    first, second = new_session(connection), new_session(connection)
+    connection.execute(
+        f"ALTER TABLE {chat.session_archive}"
+        " ADD CONSTRAINT one_title EXCLUDE USING btree (title WITH =)"
+    )
+    (hazard,) = hazards(connection, "stricter exclusion")
+    assert hazard.effect == "refuses"
+    archive(connection, first)
+    assert "one_title" in refused(connection, second, sqlstate="AR007")
+
+    connection.execute(hazard.remedy.rstrip("."))
+    archive(connection, second)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that the account of root's server may enter, which those of tmp_path are not."""
+    path = Path(tempfile.mkdtemp(prefix="aria-db-test-")).resolve()
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_an_unlogged_archive_is_empty_after_a_crash(place: Path) -> None:
+    def connect(server: embedded.EmbeddedServer) -> psycopg.Connection:
+        return psycopg.connect(Database(server.url()).libpq_url(), autocommit=True)
+
+    with embedded.start(place / "data") as server:
+        engine = Database(server.url()).engine()
+        with engine.connect() as for_revisions:
+            migrate.upgrade(for_revisions)
+        engine.dispose()
+        with connect(server) as connection:
+            connection.execute("ALTER TABLE engine_chat_message_archive SET UNLOGGED")
+            (hazard,) = hazards(connection)
+            assert (hazard.hazard, hazard.effect) == ("unlogged table", "unsafe")
+            session_id = new_session(connection)
+            archive(connection, session_id)
+            assert places(connection, session_id) == ARCHIVED
+        crash(place / "data")
+    with embedded.start(place / "data") as server, connect(server) as connection:
+        assert places(connection, session_id) == (0, 0, 1, 0)
+
+
+def crash(data: Path) -> None:
+    """Kill the server of a data directory, as a power cut would."""
+    number = int((data / "postmaster.pid").read_text().splitlines()[0])
+    server = psutil.Process(number)
+    children = server.children(recursive=True)
+    for process in (server, *children):
+        process.kill()
+    psutil.wait_procs((server, *children), timeout=60)
+
+
+def test_every_kind_of_hazard_has_a_test() -> None:
+    """Such a test names the kind, as ``hazards(connection, "rule")`` does, and shows its effect."""
+    source = resources.SQL / "operations" / "archive_hazards_v01.sql"
+    kinds = set(
+        re.findall(
+            r"'((?:column|key|dependent|handling|reference|message|unlogged|kind|generated"
+            r"|identity|stricter) [\w ]+|rule|trigger)'",
+            source.read_text("utf-8"),
+        )
+    )
+    assert len(kinds) == 17
+    tests = "".join(
+        file.read_text("utf-8") for file in Path(__file__).parents[1].rglob("test_*.py")
+    )
+    assert {kind for kind in kinds if f'"{kind}"' not in tests} == set()
