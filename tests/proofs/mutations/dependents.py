@@ -191,7 +191,7 @@ def _prune() -> Mutations:
     yield fault(
         "prune_sessions",
         "sessions that are left out as a set are not written down",
-        ("    IF sessions = 0 AND c_is_referred <> 'FALSE' THEN", "    IF FALSE THEN"),
+        ("    IF sessions = 0 AND v_is_referred <> 'FALSE' THEN", "    IF FALSE THEN"),
         test=_DEPENDENTS(
             "test_a_prune_leaves_out_sessions_to_which_rows_refer_and_writes_them_down_at_the_end"
             "[tables]"
