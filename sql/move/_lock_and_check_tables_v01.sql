@@ -125,7 +125,8 @@ BEGIN
                 )
             )
         )
-        -- one key, from the messages: the trigger there that checks what is inserted is its own
+        -- All four triggers belong to one key, and that key is on session_id. On the messages, it has one
+        -- for INSERT (tgtype & 4).
         AND count(key_trigger.oid) = 4
         AND min(key_trigger.tgconstraint) = max(key_trigger.tgconstraint)
         AND min(pg_get_constraintdef(key_trigger.tgconstraint)) FILTER (

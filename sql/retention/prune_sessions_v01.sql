@@ -59,7 +59,7 @@ DECLARE
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
-    -- which candidates rows of other tables refer to, and the name of such a table
+    -- SQL: whether rows of other tables refer to the candidate, and the name of such a table
     v_is_referred text := 'FALSE';
     v_referring text;
     v_may_move text;

@@ -1,7 +1,5 @@
 """``aria-db`` on the test's database."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from aria_db import conversations
 from aria_db.database import Database
 from tests.support import command_line, temporary_role
 from tests.support.command_line import Cli
+from tests.support.server import new_place
 
 
 @pytest.fixture
@@ -37,7 +36,5 @@ def cli_of_stranger(database: Database, connection: psycopg.Connection) -> Itera
 @pytest.fixture
 def data() -> Iterator[Path]:
     """A data directory for an embedded server, where the account of root's may go as well."""
-    place = Path(tempfile.mkdtemp(prefix="aria-db-test-")).resolve()
-    place.chmod(0o755)
-    yield place / "data"
-    shutil.rmtree(place)
+    with new_place() as place:
+        yield place / "data"

@@ -10,33 +10,19 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
 import sqlalchemy
 
 from aria_db import embedded
+from tests.support.server import kill_servers_under, new_place, servers_under
 
 AS_ROOT = os.geteuid() == 0
-
-
-@contextmanager
-def new_place() -> Iterator[Path]:
-    """A directory that the account of root's server may enter, which those of tmp_path are not."""
-    path = Path(tempfile.mkdtemp(prefix="aria-db-test-")).resolve()
-    path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        kill_servers_under(path)
-        shutil.rmtree(path)
 
 
 @pytest.fixture
@@ -64,23 +50,6 @@ def data(data_of_all_tests: Path) -> Iterator[Path]:
 def fresh(place: Path) -> Path:
     """A data directory that is not there yet."""
     return place / "data"
-
-
-def servers_under(path: Path) -> list[psutil.Process]:
-    """The servers of all data directories in there, whatever their files say."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if process.info["name"] == "postgres" and any(w.startswith(str(path)) for w in words):
-            found.append(process)
-    return found
-
-
-def kill_servers_under(path: Path) -> None:
-    for server in servers_under(path):
-        with suppress(psutil.NoSuchProcess):
-            server.kill()
-            server.wait()
 
 
 def only_server_under(path: Path) -> int:

@@ -1,8 +1,6 @@
 """PostgreSQL goes away and comes back, connections run out, and the server has to end."""
 
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +27,7 @@ from tests.support.processes import (
     starting,
     wait_for,
 )
+from tests.support.server import new_place
 
 
 class Cluster:
@@ -65,19 +64,17 @@ class Cluster:
         self.control("start", "--options", f"{options} -c listen_addresses=")
 
     def close(self) -> None:
-        """Stop the server and remove its data."""
+        """Stop the server."""
         self._server.close()
-        shutil.rmtree(self.data.parent)
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """A server of the test's own, where the account of root's may go as well."""
-    place = Path(tempfile.mkdtemp(prefix="aria-db-test-")).resolve()
-    place.chmod(0o755)
-    cluster = Cluster(place / "data")
-    yield cluster
-    cluster.close()
+    with new_place() as place:
+        cluster = Cluster(place / "data")
+        yield cluster
+        cluster.close()
 
 
 def _try_later(answer: httpx.Response) -> None:

@@ -1181,7 +1181,8 @@ BEGIN
                 )
             )
         )
-        -- one key, from the messages: the trigger there that checks what is inserted is its own
+        -- All four triggers belong to one key, and that key is on session_id. On the messages, it has one
+        -- for INSERT (tgtype & 4).
         AND count(key_trigger.oid) = 4
         AND min(key_trigger.tgconstraint) = max(key_trigger.tgconstraint)
         AND min(pg_get_constraintdef(key_trigger.tgconstraint)) FILTER (
@@ -3525,7 +3526,7 @@ DECLARE
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
-    -- which candidates rows of other tables refer to, and the name of such a table
+    -- SQL: whether rows of other tables refer to the candidate, and the name of such a table
     v_is_referred text := 'FALSE';
     v_referring text;
     v_may_move text;
