@@ -15,13 +15,6 @@ from aria_db import database, models
 from aria_db.install import adoption, migrate, sql_objects
 from aria_db.install.sql_objects import verbatim  # registers the operations of the revisions
 
-# A revision waits this long for a lock behind traffic, and then gives up and
-# leaves everything as it was. Traffic queues behind a waiting ALTER TABLE.
-LOCK_TIMEOUT = "5s"
-
-# Two deploys at once take turns: any constant that nobody else uses.
-ADVISORY_LOCK = 0x41524941_44420001
-
 config = context.config
 if config.config_file_name is not None and config.attributes.get("configure_logging", True):
     fileConfig(config.config_file_name, disable_existing_loggers=False)
@@ -86,8 +79,8 @@ def put_back_what_is_missing() -> None:
 def run_revisions(schema_exists: bool) -> None:
     """Run what Alembic was asked for, in the target schema and in one transaction."""
     with context.begin_transaction():
-        context.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        context.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+        context.execute(f"SET LOCAL lock_timeout = '{migrate.LOCK_TIMEOUT}'")
+        context.execute(f"SELECT pg_advisory_xact_lock({migrate.ADVISORY_LOCK})")
         if not context.is_offline_mode():
             migrate.refuse_unreleased(context.get_context().get_current_heads())
         if not schema_exists:

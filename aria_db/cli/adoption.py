@@ -9,6 +9,7 @@ import typer
 
 from aria_db.cli import output, revisions
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, connected, examples, utf8
+from aria_db.cli.hazards import print_hazards
 
 if TYPE_CHECKING:
     from aria_db.install.adoption import AdoptionPlan
@@ -48,7 +49,8 @@ def adopt(
     """Take over the chat tables that a database has, and upgrade it.
 
     All in one transaction, which waits for locks no longer than five seconds in all. No
-    live table is changed. To be run again when the application has added columns.
+    live table is changed. To be run again when the application has added columns. Hazards
+    are what would make a move refuse, lose rows, be unsafe or be slow: see `aria-db check`.
     """
     from aria_db.errors import AdoptionRefused
     from aria_db.install import adoption, migrate
@@ -77,6 +79,7 @@ def adopt(
                 "adopted": not dry_run,
                 "revision": status.current,
                 "plan": [asdict(step) for step in plan.steps],
+                "hazards": [asdict(hazard) for hazard in plan.hazards],
             }
         )
     elif dry_run:
@@ -100,3 +103,6 @@ def _print_plan(plan: AdoptionPlan) -> None:
             typer.echo(title)
             for line in lines:
                 typer.echo(output.clean(line))
+    if plan.hazards:
+        typer.echo("Hazards for moves, afterwards:")
+        print_hazards(plan.hazards)

@@ -12,6 +12,7 @@ import typer
 
 from aria_db.cli import intervals, output, revisions
 from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, opened, run, run_on
+from aria_db.cli.hazards import DANGERS, print_hazards
 
 if TYPE_CHECKING:
     from aria_db.models import EngineArchiveHealth
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 # of each kind, for people
 _FINDINGS_SHOWN = 10
-
-# The effects of hazards that somebody should act on. A refusal is safe.
-_DANGERS = ("loses", "unsafe")
 
 
 @app.command(epilog=examples("aria-db runs", "aria-db runs --json | jq '.runs[0]'"))
@@ -124,7 +122,7 @@ def check(
         revisions.refuse_unreleased_database(database)
         figures, hazards, findings = run_on(database, work)
     red = [figure for figure in figures if not figure.is_ok]
-    dangers = [hazard for hazard in hazards if hazard.effect in _DANGERS]
+    dangers = [hazard for hazard in hazards if hazard.effect in DANGERS]
     if as_json:
         document: dict[str, Any] = {
             "is_ok": not red and not dangers and not findings,
@@ -142,21 +140,11 @@ def check(
             typer.echo(f"{'ok ' if figure.is_ok else 'RED'}  {name} {subject}: {reading}")
             if figure.remedy is not None:
                 typer.echo(f"     {output.one_line(figure.remedy)}")
-        _print_hazards(hazards)
+        print_hazards(hazards)
         if deep:
             _print_findings(findings)
     if red or dangers or findings:
         raise typer.Exit(1)
-
-
-def _print_hazards(hazards: list[Hazard]) -> None:
-    """Print what would go wrong with moves, with what to do; nothing where there is nothing."""
-    for hazard in hazards:
-        mark = "RED" if hazard.effect in _DANGERS else "-- "
-        parts = (hazard.effect, hazard.hazard, hazard.object, hazard.detail)
-        effect, kind, name, detail = map(output.one_line, parts)
-        typer.echo(f"{mark}  {effect}: {kind} {name}: {detail}")
-        typer.echo(f"     {output.one_line(hazard.remedy)}")
 
 
 def _print_findings(findings: list[Finding]) -> None:

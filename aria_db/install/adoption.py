@@ -7,15 +7,19 @@ what they found. ``migrations/env.py`` runs it before the revisions, in the same
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy.schema import CreateSchema
 
+from aria_db import functions
 from aria_db.database import DEFAULT_SCHEMA, quoted
-from aria_db.install import migrate, resources
+from aria_db.install import migrate, resources, sql_objects
 from aria_db.install.sql_objects import verbatim
+from aria_db.results import Hazard
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,12 @@ class AdoptionPlan:
     """What it takes to archive in a database that has chat tables already.
 
     :param steps: every finding, in order.
+    :param hazards: what :func:`~aria_db.functions.archive_hazards` would give afterwards, without
+        differences between columns: an adoption makes them equal, or has a problem with them.
     """
 
     steps: tuple[AdoptionStep, ...]
+    hazards: tuple[Hazard, ...] = ()
 
     @property
     def layout(self) -> str | None:
@@ -107,9 +114,36 @@ def plan(
         found = sa.func.pg_temp.adoption_plan(source, target).table_valued(
             "kind", "object", "description", "remedy", "statement"
         )
-        rows = connection.execute(sa.select(found)).all()
+        steps = tuple(AdoptionStep(*row) for row in connection.execute(sa.select(found)))
+        result = AdoptionPlan(steps)
+        if not result.problems:
+            result = replace(result, hazards=_hazards(connection, result, target))
         transaction.rollback()
-    return AdoptionPlan(tuple(AdoptionStep(*row) for row in rows))
+    return result
+
+
+def _hazards(connection: sa.Connection, plan: AdoptionPlan, target: str) -> tuple[Hazard, ...]:
+    """Return the hazards of a database as it would be. The transaction is to be rolled back."""
+    # A deploy, or another plan, may be creating the same objects.
+    connection.execute(verbatim(f"SET LOCAL lock_timeout = '{migrate.LOCK_TIMEOUT}'"))
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(migrate.ADVISORY_LOCK)))
+    connection.execute(CreateSchema(target, if_not_exists=True))
+    stand_ins = sa.func.pg_temp.adoption_stand_ins(plan.layout, plan.source, target)
+    for statement in connection.scalars(sa.select(stand_ins.column_valued())).all():
+        connection.execute(verbatim(statement))
+    scripts = ScriptDirectory.from_config(migrate.config(connection, target))
+    installed = sql_objects.at_head(scripts)
+    has_tables = connection.scalar(sa.select(sa.func.to_regclass("engine_archive_dependent")))
+    for sql_object in installed:
+        is_wanted = sql_object.kind != "table" or has_tables is None
+        if is_wanted and sql_object.name not in sql_objects.CHAT_TABLES:
+            connection.execute(verbatim(sql_object.text))
+    # The functions find the stand-ins before what is there now.
+    for name in ("archive_hazards", "archive_column_drift"):
+        path = f"pg_temp, {quoted(target)}"
+        connection.execute(verbatim(f"ALTER FUNCTION {name}() SET search_path = {path}"))
+    found = (Hazard(*row) for row in connection.execute(functions.archive_hazards()))
+    return tuple(hazard for hazard in found if hazard.hazard != "column drift")
 
 
 def parse_x_argument(text: str) -> tuple[migrate.ChatTables, str | None]:

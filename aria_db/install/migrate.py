@@ -22,6 +22,13 @@ from aria_db.install import resources
 # The application has an alembic_version of its own in the same database.
 VERSION_TABLE = "aria_db_version"
 
+# A revision waits this long for a lock behind traffic, and then gives up and
+# leaves everything as it was. Traffic queues behind a waiting ALTER TABLE.
+LOCK_TIMEOUT = "5s"
+
+# Two deploys at once take turns: any constant that nobody else uses.
+ADVISORY_LOCK = 0x41524941_44420001
+
 ChatTables = Literal["refuse", "adopt", "beside"]
 """What an upgrade does about chat tables in another schema: refuse to create empty ones
 beside them, adopt them, or create others beside them."""

@@ -5,7 +5,7 @@
 --   untouched        what stays as it is
 --   advice           what would help and is not needed, with a statement
 --   problem          why the database cannot be adopted as it is, and the remedy
---   lock, step       what 14_adopt.sql executes, in this order
+--   lock, step       what 15_adopt.sql executes, in this order
 CREATE OR REPLACE FUNCTION pg_temp.adoption_plan(wanted_source text, target text)
 RETURNS TABLE (kind text, object text, description text, remedy text, statement text)
 LANGUAGE plpgsql

@@ -1,0 +1,21 @@
+-- adoption_stand_ins: temporary views and tables under the names of aria-db, as they will be.
+--
+-- archive_hazards() reads them instead, so that a plan can say what it would find after the
+-- adoption. Columns that the adoption adds are left out.
+CREATE OR REPLACE FUNCTION pg_temp.adoption_stand_ins(layout text, source text, target text)
+RETURNS TABLE (statement text)
+LANGUAGE sql
+STABLE
+AS $function$
+    SELECT
+        CASE
+            WHEN changes.chat IS NULL OR (layout <> 'A' AND changes.replaced IS NOT NULL)
+                THEN format(
+                    'CREATE TEMPORARY TABLE %I (archived_at timestamptz NOT NULL, LIKE %s)',
+                    changes.name, changes.live_path
+                )
+            ELSE format('CREATE TEMPORARY VIEW %I AS SELECT * FROM %s', changes.name, changes.table_path)
+        END
+    FROM pg_temp.adoption_changes(layout, source, target) AS changes
+    ORDER BY changes.place;
+$function$;
