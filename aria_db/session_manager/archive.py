@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam
+from sqlalchemy import Text, Uuid, bindparam
 
 from aria_db import functions
 from aria_db.results import Archived, Restored
 from aria_db.session_manager.transactions import Transactions
 
 # Built once: it takes a tenth of the time of archiving a short chat.
-_ARCHIVE_SESSION = functions.archive_session(bindparam("session_id", type_=Uuid()))
+_ARCHIVE_SESSION = functions.archive_session(
+    bindparam("session_id", type_=Uuid()), bindparam("actor", type_=Text())
+)
 
 
 class Archive(Transactions):
@@ -28,7 +30,7 @@ class Archive(Transactions):
         :raises aria_db.errors.SessionHeld: it is on hold; nothing was moved.
         :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
         """
-        rows = await self._call(_ARCHIVE_SESSION, session_id=session_id)
+        rows = await self._call(_ARCHIVE_SESSION, session_id=session_id, actor=self._actor)
         return Archived(*rows[0]) if rows else None
 
     async def archive_sessions(self, session_ids: Iterable[UUID]) -> list[Archived]:
@@ -39,7 +41,7 @@ class Archive(Transactions):
         :raises aria_db.errors.SessionHeld: as :meth:`archive_session`.
         :raises aria_db.errors.ColumnDrift: as :meth:`archive_session`.
         """
-        rows = await self._call(functions.archive_sessions(session_ids))
+        rows = await self._call(functions.archive_sessions(session_ids, actor=self._actor))
         return [Archived(*row) for row in rows]
 
     async def restore_session(self, session_id: UUID) -> Restored | None:
@@ -51,7 +53,7 @@ class Archive(Transactions):
             messages, is live as well; nothing was moved.
         :raises aria_db.errors.ColumnDrift: a column would be lost; nothing was moved.
         """
-        rows = await self._call(functions.restore_session(session_id))
+        rows = await self._call(functions.restore_session(session_id, self._actor))
         return Restored(*rows[0]) if rows else None
 
     async def restore_sessions(self, session_ids: Iterable[UUID]) -> list[Restored]:
@@ -61,5 +63,5 @@ class Archive(Transactions):
         :raises aria_db.errors.SessionConflict: as :meth:`restore_session`.
         :raises aria_db.errors.ColumnDrift: as :meth:`restore_session`.
         """
-        rows = await self._call(functions.restore_sessions(session_ids))
+        rows = await self._call(functions.restore_sessions(session_ids, actor=self._actor))
         return [Restored(*row) for row in rows]

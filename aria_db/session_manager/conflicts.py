@@ -62,6 +62,6 @@ class Conflicts(Transactions):
         :raises aria_db.errors.InvalidArgument: the session is in the other place alone.
         :raises aria_db.errors.ColumnDrift: a column would be lost.
         """
-        statement = functions.resolve_session_conflict(session_id, destination, keep)
+        statement = functions.resolve_session_conflict(session_id, destination, keep, self._actor)
         rows = await self._call(statement)
         return Resolved(*rows[0]) if rows else None

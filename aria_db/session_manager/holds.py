@@ -20,7 +20,7 @@ class Holds(Transactions):
         :return: the hold; None if there is no such session.
         :raises aria_db.errors.InvalidArgument: the reason is empty.
         """
-        rows = await self._call(functions.place_hold(session_id, reason))
+        rows = await self._call(functions.place_hold(session_id, reason, self._actor))
         return Hold(*rows[0]) if rows else None
 
     async def release_hold(self, session_id: UUID) -> bool:
@@ -28,5 +28,5 @@ class Holds(Transactions):
 
         :return: whether there was one.
         """
-        ((was_held,),) = await self._call(functions.release_hold(session_id))
+        ((was_held,),) = await self._call(functions.release_hold(session_id, self._actor))
         return was_held

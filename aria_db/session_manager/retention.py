@@ -63,7 +63,9 @@ class Retention(Runs):
         return self._batches(
             "prune",
             {"older_than": as_text(older_than), "session_type": session_type},
-            lambda size, run_id: functions.prune_sessions(older_than, session_type, size, run_id),
+            lambda size, run_id: functions.prune_sessions(
+                older_than, session_type, size, run_id, self._actor
+            ),
             limits,
         )
 
@@ -110,6 +112,6 @@ class Retention(Runs):
         return self._batches(
             "purge",
             {"session_type": session_type},
-            lambda size, run_id: functions.purge_archive(session_type, size, run_id),
+            lambda size, run_id: functions.purge_archive(session_type, size, run_id, self._actor),
             limits,
         )

@@ -103,7 +103,7 @@ class Runs(Transactions):
         asked = {"batch_size": limits.batch_size, "max_runtime": as_text(limits.max_runtime)}
         asked["max_sessions"] = limits.max_sessions
         arguments = {key: value for key, value in (arguments | asked).items() if value is not None}
-        ((run_id,),) = await self._call(functions.begin_archive_run(kind, arguments))
+        ((run_id,),) = await self._call(functions.begin_archive_run(kind, arguments, self._actor))
 
         progress = Progress()
         stop_reason = error = None

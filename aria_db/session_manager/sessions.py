@@ -132,5 +132,5 @@ class Sessions(Transactions):
         delete = (
             functions.delete_archived_session if place is ARCHIVE else functions.delete_chat_session
         )
-        rows = await self._call(delete(session_id))
+        rows = await self._call(delete(session_id, self._actor))
         return Deleted(*rows[0]) if rows else None

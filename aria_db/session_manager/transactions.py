@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVarTuple
+from copy import copy
+from typing import Self, TypeVarTuple
 
 from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from aria_db.errors import translated
+from aria_db.errors import InvalidArgument, translated
 
 Columns = TypeVarTuple("Columns")
 
@@ -24,6 +25,27 @@ class Transactions:
     def __init__(self, engine: AsyncEngine) -> None:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._actor: str | None = None
+
+    def acting_as(self, actor: str | None) -> Self:
+        """Return a manager on the same engine whose changes are on record as somebody's.
+
+        The database role is recorded beside the actor. What the journal says is as true as
+        what the caller says here.
+
+        :param actor: who is on record; None for the setting ``aria_db.actor``, or else the
+            database role, as in psql.
+        :raises aria_db.errors.InvalidArgument: the name is empty or not printable.
+        """
+        if actor is not None and not (actor.strip() and actor.isprintable()):
+            raise InvalidArgument(
+                f"{actor!r} is not the name of an actor",
+                sqlstate="22023",
+                hint="Pass the name of the person or program on whose behalf this is done.",
+            )
+        manager = copy(self)
+        manager._actor = actor
+        return manager
 
     async def _call(
         self, statement: Select[*Columns], **parameters: object
