@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         RowsChanged,
         SessionConflict,
         SessionHeld,
+        WrongState,
     )
     from aria_db.session_manager import NativeSessionManager
 
@@ -58,6 +59,7 @@ __all__ = [
     "RowsChanged",
     "SessionConflict",
     "SessionHeld",
+    "WrongState",
 ]
 
 _MODULES = {"Database": "aria_db.database", "NativeSessionManager": "aria_db.session_manager"}

@@ -95,6 +95,10 @@ class InvalidArgument(DatabaseError):
     """22023: an argument of a function is out of its range; nothing was done."""
 
 
+class WrongState(DatabaseError):
+    """55000: something is not in the state that the call needs; nothing was done."""
+
+
 class PermissionDenied(DatabaseError):
     """42501: the role may not call the function or read the view."""
 
@@ -155,6 +159,7 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "42P07": NameTaken,
     "42723": NameTaken,
     "22023": InvalidArgument,
+    "55000": WrongState,
     "25P04": Canceled,
     "42501": PermissionDenied,
     "42883": NotUpgraded,

@@ -49,12 +49,15 @@ from aria_db.results import (
     Drift,
     Finding,
     Hazard,
+    HistoryEvent,
     Hold,
     Prunable,
     Pruned,
     Purged,
     Resolved,
+    Restorable,
     Restored,
+    Undone,
     columns_of,
 )
 
@@ -150,6 +153,58 @@ def restore_sessions(
     :raises aria_db.errors.ColumnDrift: when executed, as :func:`restore_session`.
     """
     return _rows(func.restore_sessions(*_several(session_ids, run_id, actor)), Restored)
+
+
+def restore_run(
+    run_id: int, batch_size: int = 500, undo_run_id: int | None = None, actor: str | None = None
+) -> Select[int, int, int]:
+    """Undo one batch of a run: restore what it archived and nobody has touched since.
+
+    A session comes back together with the sessions of the run that it refers to.
+
+    :param run_id: a run of the kind ``prune`` or ``archive`` that has ended.
+    :param batch_size: how many sessions at most, beside those that they refer to.
+    :param undo_run_id: an open run of the kind ``undo``; None for no run.
+    :param actor: who is on record for it.
+    :return: a statement that gives 1 row ``(sessions, messages, left_behind)``: how many were
+        restored, 0 when nothing is left that can be restored now; and how many sessions could
+        not be restored, which :class:`aria_db.models.EngineArchiveLeft` lists.
+    :raises aria_db.errors.InvalidArgument: when executed: there is no such run, or it is of
+        another kind.
+    :raises aria_db.errors.WrongState: when executed: the run is still running.
+    """
+    call = func.restore_run(
+        literal(run_id, BigInteger()),
+        literal(batch_size, Integer()),
+        literal(undo_run_id, BigInteger()),
+        literal(actor, Text()),
+    )
+    return _rows(call, Undone)
+
+
+def count_restorable_sessions(run_id: int) -> Select[int, int, int, int]:
+    """Count what :func:`restore_run` would restore. Locks and moves nothing.
+
+    :param run_id: as :func:`restore_run`.
+    :return: a statement that gives 1 row ``(sessions, messages, conflicting, changed)``; the last
+        two count the sessions of the run that are live as well, and those that somebody has
+        restored, deleted or purged since, or archived again.
+    :raises aria_db.errors.InvalidArgument: when executed, as :func:`restore_run`.
+    :raises aria_db.errors.WrongState: when executed, as :func:`restore_run`.
+    """
+    return _rows(func.count_restorable_sessions(literal(run_id, BigInteger())), Restorable)
+
+
+def archive_history(
+    session_id: UUID,
+) -> Select[datetime, str, str, str, int | None, int | None, dict[str, Any] | None]:
+    """List what has happened to a session, also to one that is gone.
+
+    :param session_id: the session.
+    :return: a statement that gives a row ``(at, event, actor, role, run_id, message_count,
+        detail)`` for each event, oldest first; none if nothing is on record.
+    """
+    return _rows(func.archive_history(literal(session_id, Uuid())), HistoryEvent)
 
 
 def _several(

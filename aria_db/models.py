@@ -197,6 +197,7 @@ class EngineArchiveEvent(Base):
     """An event of the journal. Written by the functions, in the transaction of the deed."""
 
     __tablename__ = "engine_archive_event"
+    __table_args__ = (Index(None, "run_id", "at", postgresql_where=text("run_id IS NOT NULL")),)
 
     session_id: Mapped[UUID] = mapped_column(primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -210,7 +211,7 @@ class EngineArchiveEvent(Base):
 
 
 class EngineArchiveLeft(Base):
-    """A session that the last prune had to leave. Written by the prune and by the moves."""
+    """A session that the last prune or undo had to leave. Written by these and by the moves."""
 
     __tablename__ = "engine_archive_left"
 
@@ -311,3 +312,11 @@ class EngineChatSessionArchiveList(ArchivedColumns, SessionColumns, ViewBase):
     """Archived sessions."""
 
     __tablename__ = "engine_chat_session_archive_list"
+
+
+class EngineChatSessionAll(SessionColumns, ViewBase):
+    """Every session, live and archived."""
+
+    __tablename__ = "engine_chat_session_all"
+
+    archived_at: Mapped[datetime | None] = mapped_column(sort_order=-1)

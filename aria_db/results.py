@@ -10,15 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Boolean, ColumnClause, DateTime, String, Uuid, column
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 _TYPES: dict[type, TypeEngine[Any]] = {
     bool: Boolean(),
     datetime: DateTime(timezone=True),
+    dict: JSONB(),
     int: BigInteger(),
     str: String(),
     UUID: Uuid(),
@@ -34,9 +36,10 @@ def columns_of(result: type) -> tuple[ColumnClause[Any], ...]:
     hints = get_type_hints(result)
     columns = []
     for field in fields(result):
-        of_optional = [kind for kind in get_args(hints[field.name]) if kind in _TYPES]
-        (kind,) = of_optional or (hints[field.name],)
-        columns.append(column(field.name, _TYPES[kind]))
+        # of X | None, the X; of dict[str, Any], the dict
+        hint = hints[field.name]
+        kinds = [get_origin(kind) or kind for kind in (*get_args(hint), hint)]
+        columns.append(column(field.name, next(_TYPES[kind] for kind in kinds if kind in _TYPES)))
     return tuple(columns)
 
 
@@ -72,6 +75,62 @@ class Restored:
     message_count: int
     newly_restored: bool
     due_from: datetime | None
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What one batch of undoing a run did.
+
+    :param sessions: sessions that it restored; 0 when nothing is left that can be restored now.
+    :param messages: their messages.
+    :param left_behind: sessions that could not be restored;
+        :class:`aria_db.models.EngineArchiveLeft` lists them.
+    """
+
+    sessions: int
+    messages: int
+    left_behind: int
+
+
+@dataclass(frozen=True)
+class Restorable:
+    """What undoing a run would do.
+
+    :param sessions: sessions that it would restore.
+    :param messages: their messages.
+    :param conflicting: sessions that are live as well, and stay.
+    :param changed: sessions that somebody has restored, deleted or purged since, or archived
+        again, and that it leaves alone.
+    """
+
+    sessions: int
+    messages: int
+    conflicting: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """Something that happened to a session.
+
+    :param at: when.
+    :param event: ``archived``, ``restored``, ``held``, ``released``, ``resolved``, ``purged`` or
+        ``deleted``.
+    :param actor: who did it, by what the caller said.
+    :param role: the database role that connected.
+    :param run_id: the bulk run that it was part of; None for none.
+    :param message_count: the messages that moved or went with the session; None where none could.
+    :param detail: the reason of a hold, the place of a deletion, what a resolution kept; None
+        for the others.
+    """
+
+    at: datetime
+    event: str
+    actor: str
+    role: str
+    run_id: int | None
+    message_count: int | None
+    detail: dict[str, Any] | None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from aria_db.errors import InvalidArgument, SessionConflict, SessionHeld, transl
 from tests.support import new_session, places, temporary_role
 
 MONTH = timedelta(days=30)
-KINDS = ("prune", "purge", "archive", "restore", "undo", "empty")
+# but undo, which names the run that it undoes
+KINDS = ("prune", "purge", "archive", "restore", "empty")
 
 Run = Callable[..., Sequence[sa.Row[Any]]]
 
@@ -396,7 +397,7 @@ BATCHES = {
         _archived,
         lambda session_id, run_id: functions.restore_sessions([session_id], run_id),
         "restored",
-        ("restore", "undo"),
+        ("restore",),
     ),
     "prune_sessions": Batch(
         _old, lambda _, run_id: functions.prune_sessions(run_id=run_id), "archived", ("prune",)

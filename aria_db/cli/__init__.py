@@ -45,6 +45,7 @@ def main() -> None:
             dependents,
             holds,
             importing,
+            moving,
             policies,
             privileges,
             pruning,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 from uuid import UUID
 
@@ -37,11 +38,35 @@ def examples(*lines: str) -> str:
 # Options that several commands have
 
 
-def _session_id(text: str) -> UUID:
+@dataclass(frozen=True)
+class IdPrefix:
+    """The id of a session, or the beginning of one.
+
+    :param text: as it was given.
+    :param whole: the id, if it is a whole one.
+    """
+
+    text: str
+    whole: UUID | None
+
+    def __str__(self) -> str:
+        return str(self.whole or self.text)
+
+
+# As short as people abbreviate such ids.
+_FEWEST_DIGITS = 4
+
+
+def _id_prefix(text: str) -> IdPrefix:
     try:
-        return UUID(text)
+        return IdPrefix(text, UUID(text))
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a UUID") from None
+        digits = text.replace("-", "").lower()
+        if _FEWEST_DIGITS <= len(digits) < 32 and not digits.strip("0123456789abcdef"):
+            return IdPrefix(text, None)
+        raise typer.BadParameter(
+            f"{text!r} is neither a UUID nor the first {_FEWEST_DIGITS} or more digits of one"
+        ) from None
 
 
 def utf8(text: str | None) -> str | None:
@@ -54,10 +79,28 @@ def utf8(text: str | None) -> str | None:
 
 
 SessionId = Annotated[
-    UUID, typer.Argument(metavar="ID", parser=_session_id, help="The id of a session.")
+    IdPrefix,
+    typer.Argument(
+        metavar="ID",
+        parser=_id_prefix,
+        help="The id of a session, or as many of its first digits as no other id has.",
+    ),
 ]
 SessionIds = Annotated[
-    list[UUID], typer.Argument(metavar="ID", parser=_session_id, help="Ids of sessions.")
+    list[IdPrefix] | None,
+    typer.Argument(
+        metavar="[ID]...",
+        parser=_id_prefix,
+        help="Ids of sessions, or as many of their first digits as no other id has.",
+    ),
+]
+Actor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        callback=utf8,
+        help="Who is on record for it. By default the user and host of this process.",
+    ),
 ]
 DatabaseUrl = Annotated[
     str | None,
@@ -114,14 +157,22 @@ def run(
     url: str | None,
     schema: str | None,
     work: Callable[[NativeSessionManager], Awaitable[Result]],
+    actor: str | None = None,
 ) -> Result:
     """Run something asynchronous with a manager on the database of the options."""
     with opened(url, schema) as database:
-        return run_on(database, work)
+        return run_on(database, work, actor)
 
 
-def run_on(database: Database, work: Callable[[NativeSessionManager], Awaitable[Result]]) -> Result:
-    """Run something asynchronous with a manager on a database."""
+def run_on(
+    database: Database,
+    work: Callable[[NativeSessionManager], Awaitable[Result]],
+    actor: str | None = None,
+) -> Result:
+    """Run something asynchronous with a manager on a database.
+
+    :param actor: who is on record for it; by default the user and host of this process.
+    """
     import asyncio
 
     from aria_db.session_manager import NativeSessionManager
@@ -130,11 +181,57 @@ def run_on(database: Database, work: Callable[[NativeSessionManager], Awaitable[
     async def managed() -> Result:
         engine = database.async_engine(json_deserializer=readable_json)
         try:
-            return await work(NativeSessionManager(engine))
+            manager = NativeSessionManager(engine).acting_as(actor or _this_user())
+            return await work(manager)
         finally:
             await engine.dispose()
 
     return asyncio.run(managed())
+
+
+def _this_user() -> str:
+    """Return who runs this process, and where: ``ada@host``."""
+    import getpass
+    import os
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may have users without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def with_id(
+    wanted: IdPrefix, work: Callable[[NativeSessionManager, UUID], Awaitable[Result]]
+) -> Callable[[NativeSessionManager], Awaitable[Result]]:
+    """Return work for :func:`run` that looks for the id first.
+
+    :param wanted: the id, or the beginning of one; no such session or several end the process.
+    :param work: takes the whole id.
+    """
+
+    async def looked_up(manager: NativeSessionManager) -> Result:
+        session_id = await find_id(manager, wanted)
+        if session_id is None:
+            fail(f"session {wanted} not found")
+        return await work(manager, session_id)
+
+    return looked_up
+
+
+async def find_id(manager: NativeSessionManager, wanted: IdPrefix) -> UUID | None:
+    """Return the id that begins so; None if there is none. Several end the process.
+
+    A whole id is not looked for.
+    """
+    if wanted.whole is not None:
+        return wanted.whole
+    found = await manager.find_session_ids(wanted.text, limit=4)
+    if len(found) > 1:
+        some = ", ".join(map(str, found[:3])) + (", …" if len(found) > 3 else "")
+        fail(f"{wanted} is the beginning of several ids: {some}. Give more digits")
+    return found[0] if found else None
 
 
 @contextmanager

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aria_db.cli import output, progress
+from aria_db.cli import intervals, output, progress
 from aria_db.cli.base import run
 
 if TYPE_CHECKING:
@@ -21,27 +22,72 @@ if TYPE_CHECKING:
     Batches = AsyncGenerator[Progress]
 
 _PATIENCE = 1.0
+_LARGEST_BATCH = 2**31 - 1
+
+BatchSize = Annotated[
+    int,
+    typer.Option(min=1, max=_LARGEST_BATCH, help="How many sessions a transaction may take."),
+]
+MaxRuntime = Annotated[
+    timedelta | None,
+    typer.Option(
+        metavar="TIME", parser=intervals.time, help="After how long no further batch begins."
+    ),
+]
+Sleep = Annotated[
+    timedelta | None,
+    typer.Option(metavar="TIME", parser=intervals.time, help="How long to rest between batches."),
+]
+MaxSessions = Annotated[int | None, typer.Option(min=1, help="How many sessions to take at most.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def limits_of(batch_size: int, max_runtime: timedelta | None, max_sessions: int | None) -> Limits:
+    """Return the limits that the options say."""
+    from aria_db.session_manager import Limits
+
+    # Without the pause between batches: a signal must be able to end it, see Loop.
+    return Limits(batch_size=batch_size, max_runtime=max_runtime, max_sessions=max_sessions)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before bulk work.
+
+    :param question: what is about to be done.
+    :param yes: the answer, where it was given in advance.
+    :raises typer.BadParameter: nobody can be asked.
+    :raises typer.Exit: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("not a terminal: pass --yes to confirm", param_hint="--yes")
+    if not typer.confirm(question, err=True):
+        output.note("Nothing was done")
+        raise typer.Exit(1)
 
 
 @dataclass
 class Loop:
     """Batches, until they end or a signal does.
 
-    :param done: what they do, for the summary: Archived or Deleted.
+    :param done: what they do, for the summary: Archived, Restored or Deleted.
     :param batches: begins them.
-    :param total: how many sessions there are, if that can be known; asked on a terminal.
+    :param total: how many sessions there are, if that is known; or asks for it, on a terminal.
     :param limits: what the batches keep to.
     :param sleep: how long to rest between two of them. Here and not where they are made,
         so that a signal ends the rest as well.
     :param as_json: print one JSON document, and no line per batch.
+    :param undo: the arguments of the command that undoes it, if there is one.
     """
 
     done: str
     batches: Callable[[NativeSessionManager], Batches]
-    total: Callable[[NativeSessionManager], Awaitable[int]] | None
+    total: Callable[[NativeSessionManager], Awaitable[int]] | int | None
     limits: Limits
     sleep: timedelta | None
     as_json: bool
+    undo: str | None = None
     reached: Progress | None = None
     signal_number: int | None = None
 
@@ -49,7 +95,7 @@ class Loop:
         """Go through the batches, and keep how far they came."""
         total = None
         if progress.is_live() and self.total is not None:
-            total = await self.total(manager)
+            total = self.total if isinstance(self.total, int) else await self.total(manager)
             total = min(total, self.limits.max_sessions or total)
         with progress.batches(total, quiet=self.as_json) as show, _interruption() as interruption:
             try:
@@ -120,7 +166,9 @@ def _interruption() -> Iterator[_Interruption]:
             signal.signal(number, handler)
 
 
-def run_loop(loop: Loop, database_url: str | None, schema: str | None) -> None:
+def run_loop(
+    loop: Loop, database_url: str | None, schema: str | None, actor: str | None = None
+) -> None:
     """Run a loop on the database of the options, and say what it did.
 
     :raises typer.Exit: a signal ended it; with the status that a shell gives that signal.
@@ -129,7 +177,7 @@ def run_loop(loop: Loop, database_url: str | None, schema: str | None) -> None:
     from aria_db.session_manager import Progress
 
     try:
-        run(database_url, schema, loop.run)
+        run(database_url, schema, loop.run, actor)
     except AriaError:
         if loop.reached is not None:
             output.note(_summary(loop.done, replace(loop.reached, stop_reason="failed")))
@@ -138,11 +186,28 @@ def run_loop(loop: Loop, database_url: str | None, schema: str | None) -> None:
     if reached.stop_reason is None:
         reached = replace(reached, stop_reason="interrupted")
     if loop.as_json:
-        output.print_json({"dry_run": False, **asdict(reached)})
+        output.print_json({"dry_run": False, **_as_json(reached)})
     else:
         typer.echo(_summary(loop.done, reached))
+        for session_id, reason in reached.left.items():
+            output.note(f"left: {session_id}: {output.one_line(reason.message)}")
+        if loop.undo is not None and reached.sessions and progress.is_live():
+            output.note(f"To undo it: aria-db {loop.undo.format(run_id=reached.run_id)}")
     if loop.signal_number is not None:
         raise typer.Exit(128 + loop.signal_number)
+
+
+def _as_json(reached: Progress) -> dict[str, Any]:
+    left = [
+        {
+            "session_id": session_id,
+            "code": reason.sqlstate,
+            "message": reason.message,
+            "hint": reason.hint,
+        }
+        for session_id, reason in reached.left.items()
+    ]
+    return {**asdict(replace(reached, left={})), "left": left}
 
 
 def _summary(done: str, reached: Progress) -> str:
@@ -152,5 +217,7 @@ def _summary(done: str, reached: Progress) -> str:
     text = f"{done} {sessions} with {messages} in {batches}: {reached.stop_reason}"
     if reached.left_behind:
         left = output.count(reached.left_behind, "session")
-        text += f"; {left} left behind: see `aria-db left`"
+        text += f"; {left} left behind"
+        # Bulk work by filters says why right here.
+        text += "" if reached.left else ": see `aria-db left`"
     return text

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from aria_db.cli import output
 from aria_db.cli.base import (
+    Actor,
     DatabaseUrl,
     Json,
     Schema,
@@ -19,6 +21,7 @@ from aria_db.cli.base import (
     fail,
     refuse_options_before,
     run,
+    with_id,
 )
 
 if TYPE_CHECKING:
@@ -93,13 +96,19 @@ def show_conflict(
     as_json: Json = False,
 ) -> None:
     """Show what is not the same in both places of a session."""
-    found = run(database_url, schema, lambda manager: manager.conflict_differences(session_id))
-    if found is None:
-        fail(f"session {session_id} is not live and archived at once")
+
+    async def work(
+        manager: NativeSessionManager, found: UUID
+    ) -> tuple[UUID, list[Difference] | None]:
+        return found, await manager.conflict_differences(found)
+
+    found, differences = run(database_url, schema, with_id(session_id, work))
+    if differences is None:
+        fail(f"session {found} is not live and archived at once")
     if as_json:
-        output.print_json({"session_id": session_id, "differences": list(map(asdict, found))})
+        output.print_json({"session_id": found, "differences": list(map(asdict, differences))})
     else:
-        _print_differences(found)
+        _print_differences(differences)
 
 
 @conflicts.command(
@@ -116,6 +125,7 @@ def resolve_conflict(
         Place | None,
         typer.Option(help="Which row of the session to keep, where its two rows differ."),
     ] = None,
+    actor: Actor = None,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
     as_json: Json = False,
@@ -129,18 +139,18 @@ def resolve_conflict(
     """
 
     async def work(
-        manager: NativeSessionManager,
+        manager: NativeSessionManager, found: UUID
     ) -> tuple[list[Difference] | None, Resolved | None]:
-        differences = await manager.conflict_differences(session_id)
+        differences = await manager.conflict_differences(found)
         if differences and not as_json:
             # Before it is tried: a refusal is about what is shown.
             _print_differences(differences)
         resolved = await manager.resolve_conflict(
-            session_id, into.value, None if keep is None else keep.value
+            found, into.value, None if keep is None else keep.value
         )
         return differences, resolved
 
-    differences, resolved = run(database_url, schema, work)
+    differences, resolved = run(database_url, schema, with_id(session_id, work), actor)
     if resolved is None:
         fail(f"session {session_id} not found")
     if as_json:

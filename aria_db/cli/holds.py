@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from aria_db.cli import output
-from aria_db.cli.base import DatabaseUrl, Schema, SessionId, app, examples, fail, run, utf8
+from aria_db.cli.base import (
+    Actor,
+    DatabaseUrl,
+    Schema,
+    SessionId,
+    app,
+    examples,
+    fail,
+    run,
+    utf8,
+    with_id,
+)
 
 
 @app.command(
@@ -18,11 +29,13 @@ def hold(
     reason: Annotated[
         str, typer.Option(metavar="TEXT", callback=utf8, help="Why; replaces an earlier reason.")
     ],
+    actor: Actor = None,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
 ) -> None:
     """Keep a session, live or archived, where it is: not archived, purged or deleted."""
-    placed = run(database_url, schema, lambda manager: manager.place_hold(session_id, reason))
+    work = with_id(session_id, lambda manager, found: manager.place_hold(found, reason))
+    placed = run(database_url, schema, work, actor)
     if placed is None:
         fail(f"session {session_id} not found")
     by = output.one_line(placed.placed_by)
@@ -31,8 +44,14 @@ def hold(
 
 
 @app.command(epilog=examples("aria-db release 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b"))
-def release(session_id: SessionId, database_url: DatabaseUrl = None, schema: Schema = None) -> None:
+def release(
+    session_id: SessionId,
+    actor: Actor = None,
+    database_url: DatabaseUrl = None,
+    schema: Schema = None,
+) -> None:
     """End the hold on a session."""
-    if not run(database_url, schema, lambda manager: manager.release_hold(session_id)):
+    work = with_id(session_id, lambda manager, found: manager.release_hold(found))
+    if not run(database_url, schema, work, actor):
         fail(f"session {session_id} is not on hold")
     typer.echo(f"{session_id}  released")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import typer
 
@@ -39,6 +39,26 @@ def age(text: str) -> timedelta:
 def time(text: str) -> timedelta:
     """Return how long something may take from an argument."""
     return _between(text, _LONGEST_TIME, "a year")
+
+
+def moment(text: str) -> datetime:
+    """Return a time from an argument: a date or time as in ISO 8601, or an age before now."""
+    text = text.strip()
+    if not re.match(r"\d{4}-", text):
+        return datetime.now(UTC) - age(text.removesuffix("ago").strip())
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time; for example 2026-03-01, 2026-03-01T09:30Z, or 2d ago"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def end_of(text: str) -> datetime:
+    """Return the end of a period from an argument, as :func:`moment`: a date is part of it."""
+    found = moment(text)
+    return found + _A_DAY if re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip()) else found
 
 
 def words(span: timedelta | None) -> str:

@@ -11,36 +11,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aria_db.cli import intervals, output
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run, utf8
-from aria_db.cli.batches import Loop, run_loop
+from aria_db.cli.base import Actor, DatabaseUrl, Json, Schema, app, examples, run
+from aria_db.cli.batches import (
+    BatchSize,
+    Loop,
+    MaxRuntime,
+    MaxSessions,
+    Sleep,
+    Yes,
+    confirm,
+    limits_of,
+    run_loop,
+)
+from aria_db.cli.filters import OfType
 
 if TYPE_CHECKING:
     from aria_db.cli.batches import Batches
     from aria_db.models import EngineArchivePolicy
     from aria_db.results import Prunable
-    from aria_db.session_manager import Limits, NativeSessionManager
-
-_LARGEST_BATCH = 2**31 - 1
-
-OfType = Annotated[
-    str | None,
-    typer.Option("--type", metavar="TYPE", callback=utf8, help="Only sessions of this type."),
-]
-BatchSize = Annotated[
-    int,
-    typer.Option(min=1, max=_LARGEST_BATCH, help="How many sessions a transaction may take."),
-]
-MaxRuntime = Annotated[
-    timedelta | None,
-    typer.Option(
-        metavar="TIME", parser=intervals.time, help="After how long no further batch begins."
-    ),
-]
-Sleep = Annotated[
-    timedelta | None,
-    typer.Option(metavar="TIME", parser=intervals.time, help="How long to rest between batches."),
-]
-MaxSessions = Annotated[int | None, typer.Option(min=1, help="How many sessions to take at most.")]
+    from aria_db.session_manager import NativeSessionManager
 
 
 @app.command(
@@ -68,6 +57,7 @@ def prune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count per type; move nothing.")
     ] = False,
+    actor: Actor = None,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
     as_json: Json = False,
@@ -80,7 +70,7 @@ def prune(
     SIGTERM stops it after the current batch (exit status 130 or 143), a second one
     immediately. Committed batches stay archived.
     """
-    limits = _limits(batch_size, max_runtime, max_sessions)
+    limits = limits_of(batch_size, max_runtime, max_sessions)
 
     async def counted(manager: NativeSessionManager) -> list[Prunable]:
         return await manager.count_prunable_sessions(
@@ -99,8 +89,8 @@ def prune(
             older_than=older_than, session_type=session_type, limits=limits
         )
 
-    loop = Loop("Archived", batches, total, limits, sleep, as_json)
-    run_loop(loop, database_url, schema)
+    loop = Loop("Archived", batches, total, limits, sleep, as_json, undo="restore --run {run_id}")
+    run_loop(loop, database_url, schema, actor)
 
 
 @app.command(
@@ -116,7 +106,8 @@ def purge(
     max_runtime: MaxRuntime = None,
     sleep: Sleep = None,
     max_sessions: MaxSessions = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
+    actor: Actor = None,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
     as_json: Json = False,
@@ -126,24 +117,16 @@ def purge(
     It deletes nothing unless a policy says purge-after, and never a session on hold. It
     asks before it begins. Ctrl-C or SIGTERM stops it as it stops a prune.
     """
-    limits = _limits(batch_size, max_runtime, max_sessions)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("not a terminal: pass --yes to confirm", param_hint="--yes")
-        _ask(run(database_url, schema, lambda manager: manager.list_policies()))
+    limits = limits_of(batch_size, max_runtime, max_sessions)
+    if not yes and sys.stdin.isatty():
+        _show_policies(run(database_url, schema, lambda manager: manager.list_policies()))
+    confirm("Delete these sessions for good?", yes)
 
     def batches(manager: NativeSessionManager) -> Batches:
         return manager.purge_batches(session_type=session_type, limits=limits)
 
     loop = Loop("Deleted", batches, None, limits, sleep, as_json)
-    run_loop(loop, database_url, schema)
-
-
-def _limits(batch_size: int, max_runtime: timedelta | None, max_sessions: int | None) -> Limits:
-    from aria_db.session_manager import Limits
-
-    # Without the pause between batches: a signal must be able to end it, see Loop.
-    return Limits(batch_size=batch_size, max_runtime=max_runtime, max_sessions=max_sessions)
+    run_loop(loop, database_url, schema, actor)
 
 
 def _show_counts(counts: list[Prunable], as_json: bool) -> None:
@@ -159,11 +142,8 @@ def _show_counts(counts: list[Prunable], as_json: bool) -> None:
         output.note("Rows of other tables refer to some: `aria-db dependents` lists these tables")
 
 
-def _ask(policies: Sequence[EngineArchivePolicy]) -> None:
+def _show_policies(policies: Sequence[EngineArchivePolicy]) -> None:
     for policy in policies:
         if policy.enabled and policy.purge_after is not None:
             after = intervals.words(policy.purge_after)
             output.note(f"{output.one_line(policy.session_type)}: archived {after} ago")
-    if not typer.confirm("Delete these sessions for good?", err=True):
-        output.note("Nothing was deleted")
-        raise typer.Exit(1)

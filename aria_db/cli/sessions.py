@@ -1,32 +1,57 @@
-"""The commands for sessions: list, show, archive, restore."""
+"""The commands that show sessions: list, show, history."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC
+from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import typer
 
-from aria_db.cli import output
+from aria_db.cli import intervals, output
 from aria_db.cli.base import (
     DatabaseUrl,
     Json,
     Schema,
     SessionId,
-    SessionIds,
     app,
     examples,
     fail,
     run,
     utf8,
+    with_id,
 )
+from aria_db.cli.filters import Agent, OfType, Search
 
 if TYPE_CHECKING:
-    from aria_db.results import Archived, Restored
+    from aria_db.results import HistoryEvent
     from aria_db.session_manager import NativeSessionManager, Page
+
+    ReadPage = Callable[[int, str | None], Awaitable[Page[Any]]]
+
+# of a list on a terminal, and of what is read at a time where all is wanted
+_SHOWN = 50
+_READ_AT_ONCE = 500
+
+# events after which a session is nowhere
+_ENDS = ("purged", "deleted")
+
+
+class Sort(StrEnum):
+    """What a list is sorted by."""
+
+    UPDATED = "updated"
+    CREATED = "created"
+    ARCHIVED = "archived"
+    TITLE = "title"
+
+    @property
+    def column(self) -> str:
+        """The column of that name."""
+        return "title" if self is Sort.TITLE else f"{self.value}_at"
 
 
 @app.command(
@@ -34,6 +59,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "aria-db list --search invoice",
         "aria-db list --archived --limit 10",
+        "aria-db list --type cron --from 2026-03-01 --to 2026-03-31 --sort created",
         "aria-db list --archived --json | jq -r '.sessions[].id'",
     ),
 )
@@ -41,7 +67,18 @@ def list_(
     archived: Annotated[
         bool, typer.Option("--archived", help="List the archive, newest archived first.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=2**31, help="How many to list at most.")] = 50,
+    all_places: Annotated[
+        bool, typer.Option("--all-places", help="List both places, soft-deleted sessions too.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2**31,
+            help="How many to list at most.",
+            show_default=f"{_SHOWN} on a terminal, all in a pipe",
+        ),
+    ] = None,
     offset: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="How many to pass over.")] = 0,
     cursor: Annotated[
         str | None,
@@ -51,21 +88,37 @@ def list_(
             "as fast as the first page.",
         ),
     ] = None,
-    search: Annotated[
-        str | None,
+    search: Search = None,
+    agent: Agent = None,
+    session_type: OfType = None,
+    created_from: Annotated[
+        datetime | None,
         typer.Option(
-            metavar="TEXT",
-            callback=utf8,
-            help="Only those with this text in the title or a message.",
+            "--from",
+            metavar="TIME",
+            parser=intervals.moment,
+            help="Only those created at this time or later: 2026-03-01, 2026-03-01T09:30Z, 2d ago.",
         ),
     ] = None,
-    agent: Annotated[
-        str | None, typer.Option(metavar="ID", callback=utf8, help="Only this agent's.")
+    created_to: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to",
+            metavar="TIME",
+            parser=intervals.end_of,
+            help="Only those created before this time; a date is included as a whole.",
+        ),
     ] = None,
-    session_type: Annotated[
-        str | None,
-        typer.Option("--type", metavar="TYPE", callback=utf8, help="Only of this type."),
+    sort: Annotated[
+        Sort | None,
+        typer.Option(
+            help="What to sort by: the newest first, titles from A to Z.",
+            show_default="updated; of the archive, archived",
+        ),
     ] = None,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="The other way round: the oldest first, Z to A.")
+    ] = False,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
     as_json: Json = False,
@@ -73,27 +126,75 @@ def list_(
     """List sessions: live ones, last updated first, or the archive.
 
     In a pipe: one line per session, with tabs between id, time, type, agent, messages
-    and title.
+    and title, and all sessions unless --limit is given.
     """
     from aria_db.session_manager import SessionFilters
 
-    filters = SessionFilters(agent_id=agent, session_type=session_type, search=search)
+    if archived and all_places:
+        raise typer.BadParameter("--archived and --all-places are two different lists")
+    sort = sort or (Sort.ARCHIVED if archived else Sort.UPDATED)
+    if sort is Sort.ARCHIVED and not archived:
+        raise typer.BadParameter("only --archived can be sorted by it", param_hint="--sort")
+    filters = SessionFilters(
+        agent_id=agent,
+        session_type=session_type,
+        search=search,
+        date_from=created_from,
+        date_to=created_to,
+    )
 
-    def listed(manager: NativeSessionManager) -> Awaitable[Page[Any]]:
+    most = limit or (_SHOWN if sys.stdout.isatty() else None)
+
+    async def listed(manager: NativeSessionManager) -> Page[Any]:
+        read: Callable[..., Awaitable[Page[Any]]]
         if archived:
-            return manager.list_archived_sessions(limit, offset, cursor=cursor, filters=filters)
-        return manager.list_sessions(limit=limit, offset=offset, cursor=cursor, filters=filters)
+            read = manager.list_archived_sessions
+        else:
+            read = manager.list_all_sessions if all_places else manager.list_sessions
+        options: dict[str, Any] = {
+            "filters": filters,
+            "sort": sort.column,
+            "descending": (sort is not Sort.TITLE) != reverse,
+        }
+        if most is not None:
+            return await read(limit=most, offset=offset, cursor=cursor, **options)
+        return await _whole(
+            lambda begin, after: read(limit=_READ_AT_ONCE, offset=begin, cursor=after, **options),
+            offset,
+            cursor,
+        )
 
     page = run(database_url, schema, listed)
     if as_json:
         sessions = [output.columns_of(row) for row in page.sessions]
-        names = ("total", "total_is_estimate", "limit", "offset", "has_more", "next_cursor")
+        names = ("total", "total_is_estimate", "offset", "has_more", "next_cursor")
         figures = {name: getattr(page, name) for name in names}
-        output.print_json({"sessions": sessions, **figures})
+        output.print_json({"sessions": sessions, "limit": most, **figures})
         return
-    time = "archived_at" if archived else "updated_at"
-    titles = ("id", f"{time} (UTC)", "type", "agent", "messages", "title")
-    columns = ("id", time, "session_type", "agent_id", "message_count", "title")
+    _print_page(page, sort, all_places, offset, cursor)
+
+
+async def _whole(read: ReadPage, offset: int, cursor: str | None) -> Page[Any]:
+    """Read pages to the end; return them as one."""
+    from dataclasses import replace
+
+    first = page = await read(offset, cursor)
+    sessions = list(page.sessions)
+    while page.next_cursor is not None:
+        page = await read(0, page.next_cursor)
+        sessions += page.sessions
+    return replace(first, sessions=sessions, next_cursor=None)
+
+
+def _print_page(
+    page: Page[Any], sort: Sort, all_places: bool, offset: int, cursor: str | None
+) -> None:
+    time = sort.column if sort is not Sort.TITLE else "updated_at"
+    titles = ["id", f"{time} (UTC)", "type", "agent", "messages", "title"]
+    columns = ["id", time, "session_type", "agent_id", "message_count", "title"]
+    if all_places:
+        titles.insert(2, "archived_at (UTC)")
+        columns.insert(2, "archived_at")
     output.print_rows(
         titles, ([getattr(row, column) for column in columns] for row in page.sessions)
     )
@@ -120,7 +221,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a session, live or archived, with its transcript."""
-    found = run(database_url, schema, lambda manager: manager.get_transcript(session_id))
+    work = with_id(session_id, lambda manager, found: manager.get_transcript(found))
+    found = run(database_url, schema, work)
     if found is None:
         fail(f"session {session_id} not found")
     session = {"archived_at": None, **output.columns_of(found.session)}
@@ -133,78 +235,37 @@ def show(
 
 @app.command(
     epilog=examples(
-        "aria-db archive 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b",
-        "aria-db list --type cron | cut -f 1 | xargs aria-db archive",
+        "aria-db history 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b",
+        "aria-db history --json 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b | jq '.events[-1].actor'",
     )
 )
-def archive(
-    session_ids: SessionIds,
+def history(
+    session_id: SessionId,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
     as_json: Json = False,
 ) -> None:
-    """Move sessions with all their messages into the archive. Safe to repeat.
+    """Show what has happened to a session, oldest first; also to one that is gone.
 
-    It is one transaction: when one session must not be moved, none is, and the exit
-    status is 1. An id that does not exist stops nothing: the others are archived, it is
-    reported, and the exit status is 1.
+    Of a session that is gone, the whole id is needed. In a pipe: one line per event, with tabs
+    between when, what, the actor, the database role, the run, messages and detail.
     """
-    archived = run(database_url, schema, lambda manager: manager.archive_sessions(session_ids))
-    _show_moved(session_ids, archived, as_json, _archived)
-
-
-def _archived(row: Archived) -> str:
-    done = "archived" if row.newly_archived else "archived before,"
-    return (
-        f"{done} {output.one_line(row.archived_at)}, {output.count(row.message_count, 'message')}"
-    )
-
-
-@app.command(epilog=examples("aria-db restore 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b"))
-def restore(
-    session_ids: SessionIds,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
-    as_json: Json = False,
-) -> None:
-    """Bring archived sessions back with all their messages. Safe to repeat.
-
-    It is one transaction: when one session must not be moved, none is, and the exit
-    status is 1. An id that does not exist stops nothing: the others are restored, it is
-    reported, and the exit status is 1. Says from when the prune may archive a session
-    again, by the policy of its type.
-    """
-    restored = run(database_url, schema, lambda manager: manager.restore_sessions(session_ids))
-    _show_moved(session_ids, restored, as_json, _restored)
-
-
-def _restored(row: Restored) -> str:
-    done, again = ("restored", " again") if row.newly_restored else ("live already", "")
-    text = f"{done}, {output.count(row.message_count, 'message')}"
-    if row.due_from is not None:
-        due_from = f"{row.due_from.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        text += f"; due for the prune{again} from {due_from}"
-    return text
-
-
-def _show_moved(
-    session_ids: list[UUID],
-    moved: list[Archived] | list[Restored],
-    as_json: bool,
-    describe: Callable[[Any], str],
-) -> None:
-    """Print what became of each session; exit with 1 if one does not exist."""
-    by_id = {row.id: row for row in moved}
-    # Once each, in the order in which they were asked for.
-    wanted = dict.fromkeys(session_ids)
-    found = [by_id[session_id] for session_id in wanted if session_id in by_id]
-    unknown = [session_id for session_id in wanted if session_id not in by_id]
+    work = with_id(session_id, lambda manager, found: manager.get_history(found))
+    events = run(database_url, schema, work)
+    if events is None:
+        fail(f"session {session_id} not found")
     if as_json:
-        output.print_json({"sessions": [asdict(row) for row in found], "not_found": unknown})
-    else:
-        for row in found:
-            typer.echo(f"{row.id}  {describe(row)}")
-    for session_id in unknown:
-        output.note(f"Error: session {session_id} not found")
-    if unknown:
-        raise typer.Exit(1)
+        output.print_json({"events": list(map(asdict, events))})
+        return
+    titles = ("at (UTC)", "event", "actor", "role", "run", "messages", "detail")
+    output.print_rows(titles, ([*asdict(event).values()] for event in events))
+    if not events:
+        output.note("Nothing is on record")
+    elif events[-1].event in _ENDS:
+        output.note(_ended(events[-1]))
+
+
+def _ended(last: HistoryEvent) -> str:
+    messages = output.count(last.message_count or 0, "message")
+    by = output.one_line(last.actor)
+    return f"The session is gone: {last.event} on {output.one_line(last.at)} by {by}, {messages}"

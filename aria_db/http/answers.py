@@ -216,6 +216,116 @@ class CleanupResult(Answer):
     dry_run: bool
 
 
+class HistoryEvent(Answer):
+    """Something that happened to a session."""
+
+    at: datetime
+    event: str = Field(
+        description="archived, restored, held, released, resolved, purged or deleted."
+    )
+    actor: str = Field(description="Who did it, by what the caller said.")
+    role: str = Field(description="The database role that connected.")
+    run_id: int | None = Field(description="The bulk run that it was part of, if any.")
+    message_count: int | None = Field(description="The messages that moved or went with it.")
+    detail: dict[str, Any] | None = Field(description="The reason of a hold, and the like.")
+
+
+class History(Answer):
+    """What has happened to a session, oldest first."""
+
+    model_config = example(
+        {
+            "session_id": SESSION_ID,
+            "events": [
+                {
+                    "at": ARCHIVED_AT["archived_at"],
+                    "event": "archived",
+                    "actor": "ada",
+                    "role": "aria_app",
+                    "run_id": None,
+                    "message_count": 2,
+                    "detail": None,
+                }
+            ],
+        }
+    )
+
+    session_id: UUID
+    events: list[HistoryEvent]
+
+
+class Run(Answer):
+    """A bulk run."""
+
+    id: int
+    kind: str = Field(description="prune, purge, archive, restore, undo or empty.")
+    state: str = Field(description="running, finished, failed or killed.")
+    arguments: dict[str, Any]
+    started_by: str
+    role: str
+    started_at: datetime
+    finished_at: datetime | None
+    batches: int
+    sessions: int
+    messages: int
+    stop_reason: str | None
+    error: str | None
+
+
+class RunList(Answer):
+    """The last bulk runs, the newest first."""
+
+    model_config = example(
+        {
+            "runs": [
+                {
+                    "id": 12,
+                    "kind": "prune",
+                    "state": "finished",
+                    "arguments": {"batch_size": 500},
+                    "started_by": "cron",
+                    "role": "aria_ops",
+                    "started_at": "2026-03-02T03:00:00.000000Z",
+                    "finished_at": "2026-03-02T03:00:07.000000Z",
+                    "batches": 3,
+                    "sessions": 1060,
+                    "messages": 21200,
+                    "stop_reason": "nothing left",
+                    "error": None,
+                }
+            ]
+        }
+    )
+
+    runs: list[Run]
+
+
+class UndoResult(Answer):
+    """What the undo of a run restored, or would restore."""
+
+    model_config = example(
+        {
+            "dry_run": True,
+            "run_id": None,
+            "sessions": 1058,
+            "messages": 21160,
+            "left_behind": 0,
+            "conflicting": 0,
+            "changed": 2,
+        }
+    )
+
+    dry_run: bool
+    run_id: int | None = Field(description="The run of the undo itself; in a dry run null.")
+    sessions: int = Field(description="Sessions that were restored; in a dry run, would be.")
+    messages: int = Field(description="Their messages.")
+    left_behind: int = Field(description="Sessions that could not be restored; in a dry run 0.")
+    conflicting: int = Field(description="Sessions that are live as well, and left alone.")
+    changed: int = Field(
+        description="Sessions that were restored, deleted or archived again since, and left alone."
+    )
+
+
 class Left(Answer):
     """A session that a prune could not archive."""
 

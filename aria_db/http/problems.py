@@ -49,6 +49,7 @@ _STATUS_BY_CLASS = {
     "22": 422,  # a value that the column cannot hold
     "23": 409,  # a constraint
     "54": 422,  # a value that is too large or too deep
+    "55": 409,  # not in the state that the call needs
 }
 
 

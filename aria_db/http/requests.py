@@ -198,6 +198,18 @@ class CleanupQuery(BaseModel):
     dry_run: bool = Field(True, description="Count only. Send false to archive them.")
 
 
+class UndoQuery(BaseModel):
+    """Whether to undo a run."""
+
+    dry_run: bool = Field(True, description="Count only. Send false to restore.")
+
+
+class RunsQuery(BaseModel):
+    """How many runs to list."""
+
+    limit: int = Field(20, ge=1, le=500, description="How many at most.")
+
+
 class LeftQuery(BaseModel):
     """How many sessions to list."""
 

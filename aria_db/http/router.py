@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict
 from typing import Annotated, Any, TypeVar, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 
 from aria_db.http import answers, requests
 from aria_db.http.problems import documented
@@ -39,6 +41,7 @@ async def _manager(request: Request) -> NativeSessionManager:
 
 
 Manager = Annotated[NativeSessionManager, Depends(_manager)]
+RunId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The run.")]
 
 
 def _found(found: Found | None, session_id: UUID) -> Found:
@@ -186,6 +189,43 @@ async def cleanup(
 
 
 @router.get(
+    "/runs",
+    summary="List bulk runs",
+    response_model=answers.RunList,
+    responses=documented(422),
+)
+async def list_runs(
+    query: Annotated[requests.RunsQuery, Query()], manager: Manager
+) -> dict[str, Any]:
+    """Prunes, purges and other bulk runs, the newest first."""
+    return {"runs": await manager.list_runs(query.limit)}
+
+
+@router.post(
+    "/runs/{run_id}/undo",
+    summary="Undo a run",
+    response_model=answers.UndoResult,
+    responses=documented(409, 422),
+)
+async def undo_run(
+    run_id: RunId, query: Annotated[requests.UndoQuery, Query()], manager: Manager
+) -> dict[str, Any]:
+    """Count what a prune or an archive run archived and nobody has touched since, or restore it.
+
+    A dry run unless `dry_run=false`. It is a run of its own. Where it was cut off, the same call
+    goes on.
+    """
+    counted = await manager.count_restorable_sessions(run_id)
+    found = {"dry_run": query.dry_run, "run_id": None, "left_behind": 0, **asdict(counted)}
+    if not query.dry_run:
+        async with aclosing(manager.undo_batches(run_id)) as batches:
+            async for progress in batches:
+                for name in ("run_id", "sessions", "messages", "left_behind"):
+                    found[name] = getattr(progress, name)
+    return found
+
+
+@router.get(
     "/{session_id}",
     summary="Show a live session",
     response_model=answers.Session,
@@ -234,6 +274,21 @@ async def add_message(
 ) -> EngineChatMessage:
     """Add a message, and its tokens and cost to the totals of the session."""
     return _found(await manager.add_message(session_id, NewMessage(**new.model_dump())), session_id)
+
+
+@router.get(
+    "/{session_id}/history",
+    summary="Show what has happened to a session",
+    response_model=answers.History,
+    responses=documented(404, 422),
+)
+async def get_history(session_id: UUID, manager: Manager) -> dict[str, Any]:
+    """Who archived, restored, held, released, resolved, purged or deleted it; oldest first.
+
+    Also of a session that is gone.
+    """
+    events = _found(await manager.get_history(session_id), session_id)
+    return {"session_id": session_id, "events": events}
 
 
 @router.post(

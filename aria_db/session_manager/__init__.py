@@ -8,8 +8,10 @@ tables and the archive; no call here copies or deletes rows for that.
 from __future__ import annotations
 
 from aria_db.session_manager.archive import Archive
+from aria_db.session_manager.bulk import Bulk, Matching
 from aria_db.session_manager.conflicts import Conflicts
 from aria_db.session_manager.dependents import Dependents, Handling
+from aria_db.session_manager.history import History
 from aria_db.session_manager.holds import Holds
 from aria_db.session_manager.importing import Imported, Importing, NewConversation
 from aria_db.session_manager.lists import Lists, SessionFilters, SortKey
@@ -22,6 +24,7 @@ from aria_db.session_manager.retention import PruneResult, Retention
 from aria_db.session_manager.runs import Limits, Progress
 from aria_db.session_manager.sessions import SOFT_DELETED, NewSession, Sessions
 from aria_db.session_manager.statistics import Statistics, Stats
+from aria_db.session_manager.undo import Undo
 
 __all__ = [
     "ALL_TYPES",
@@ -35,6 +38,7 @@ __all__ = [
     "Handling",
     "Imported",
     "Limits",
+    "Matching",
     "NativeSessionManager",
     "NewConversation",
     "NewMessage",
@@ -57,7 +61,10 @@ class NativeSessionManager(
     Lists,
     Importing,
     Retention,
+    Undo,
+    Bulk,
     Holds,
+    History,
     Policies,
     Conflicts,
     Dependents,

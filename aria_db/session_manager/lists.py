@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, select, union
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
 from aria_db.errors import InvalidArgument
-from aria_db.models import EngineChatSessionArchiveList, EngineChatSessionList
-from aria_db.session_manager.paging import COUNTED, Order, Page
-from aria_db.session_manager.places import (
-    ARCHIVE,
-    LIVE,
-    AnyPlace,
-    ListedSession,
-    MessageRow,
-    Place,
-    SessionRow,
+from aria_db.models import (
+    EngineChatSessionAll,
+    EngineChatSessionArchiveList,
+    EngineChatSessionList,
 )
+from aria_db.session_manager.paging import COUNTED, Order, Page
+from aria_db.session_manager.places import ARCHIVE, EVERYWHERE, LIVE, ListedSession, Listing
 from aria_db.session_manager.transactions import Transactions
 
 SortKey = Literal["created_at", "updated_at", "title"]
+ArchiveSortKey = Literal["archived_at", "created_at", "updated_at", "title"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,10 @@ class SessionFilters:
         or lower case.
     :param date_from: only those created at this time or later.
     :param date_to: only those created before this time.
+    :param updated_before: only those last updated before this time; those that were never
+        updated, by when they were created.
+    :param archived_after: only those archived at this time or later; of the archive alone.
+    :param archived_before: only those archived before this time; of the archive alone.
     """
 
     agent_id: str | None = None
@@ -44,6 +46,9 @@ class SessionFilters:
     search: str | None = None
     date_from: datetime | None = None
     date_to: datetime | None = None
+    updated_before: datetime | None = None
+    archived_after: datetime | None = None
+    archived_before: datetime | None = None
 
 
 class Lists(Transactions):
@@ -70,12 +75,10 @@ class Lists(Transactions):
         :param filters: which ones; by default all.
         :param sort: the column to sort by; equal ones are in the order of their ids.
         :param descending: whether the greatest comes first.
-        :raises aria_db.errors.InvalidArgument: it is no cursor of this order, or the limit is
-            below 1.
+        :raises aria_db.errors.InvalidArgument: it is no cursor of this order, the limit is
+            below 1, or a filter is of the archive alone.
         """
-        listed = LIVE.listed
-        order = Order(getattr(listed, sort), listed.id, descending)
-        return await self._page(LIVE, filters, order, limit, offset, cursor)
+        return await self._page(LIVE.listing, filters, sort, descending, limit, offset, cursor)
 
     async def list_archived_sessions(
         self,
@@ -84,6 +87,8 @@ class Lists(Transactions):
         *,
         cursor: str | None = None,
         filters: SessionFilters = SessionFilters(),
+        sort: ArchiveSortKey = "archived_at",
+        descending: bool = True,
     ) -> Page[EngineChatSessionArchiveList]:
         """List archived sessions, newest archived first.
 
@@ -91,17 +96,61 @@ class Lists(Transactions):
         :param offset: how many to pass over.
         :param cursor: as :meth:`list_sessions`.
         :param filters: which ones; by default all.
+        :param sort: as :meth:`list_sessions`.
+        :param descending: as :meth:`list_sessions`.
         :raises aria_db.errors.InvalidArgument: as :meth:`list_sessions`.
         """
-        listed = ARCHIVE.listed
-        order = Order(listed.archived_at, listed.id, descending=True)
-        return await self._page(ARCHIVE, filters, order, limit, offset, cursor)
+        return await self._page(ARCHIVE.listing, filters, sort, descending, limit, offset, cursor)
+
+    async def list_all_sessions(
+        self,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        cursor: str | None = None,
+        filters: SessionFilters = SessionFilters(),
+        sort: SortKey = "updated_at",
+        descending: bool = True,
+    ) -> Page[EngineChatSessionAll]:
+        """List the sessions of both places, the soft-deleted ones too.
+
+        ``archived_at`` is None for those that are live.
+
+        :param limit: as :meth:`list_sessions`, as all others.
+        :raises aria_db.errors.InvalidArgument: as :meth:`list_sessions`.
+        """
+        return await self._page(EVERYWHERE, filters, sort, descending, limit, offset, cursor)
+
+    async def find_session_ids(self, prefix: str, limit: int = 10) -> list[UUID]:
+        """Return the ids, live or archived, that begin with some digits.
+
+        :param prefix: the first hexadecimal digits of an id, with hyphens or without.
+        :param limit: how many to return at most.
+        :raises aria_db.errors.InvalidArgument: it has another character, or too many of them.
+        """
+        digits = prefix.replace("-", "").lower()
+        if not 1 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+            raise InvalidArgument(
+                f"{prefix!r} is not the beginning of a UUID",
+                sqlstate="22023",
+                hint="Pass hexadecimal digits.",
+            )
+        session = EngineChatSessionAll
+        found = await self._call(
+            select(session.id)
+            .where(session.id.between(UUID(f"{digits:0<32}"), UUID(f"{digits:f<32}")))
+            .distinct()
+            .order_by(session.id)
+            .limit(limit)
+        )
+        return [session_id for (session_id,) in found]
 
     async def _page(
         self,
-        place: Place[SessionRow, MessageRow, ListedSession],
+        listing: Listing[ListedSession],
         filters: SessionFilters,
-        order: Order,
+        sort: str,
+        descending: bool,
         limit: int,
         offset: int,
         cursor: str | None,
@@ -118,16 +167,17 @@ class Lists(Transactions):
                 sqlstate="22023",
                 hint="Leave the offset out.",
             )
-        conditions = _conditions(place, filters)
+        wanted = conditions(listing, filters)
+        order = Order(getattr(listing.listed, sort), listing.listed.id, descending)
         rows: list[Row[ListedSession, str]] = []
         async with self._snapshot() as session:
-            total, is_estimate = await _total(session, place, conditions, filters)
+            total, is_estimate = await _total(session, listing, wanted, filters)
             for part in order.parts(cursor):
                 if len(rows) > limit:
                     break
                 found = await session.execute(
-                    select(place.listed, order.key_as_text)
-                    .where(*conditions, *part)
+                    select(listing.listed, order.key_as_text)
+                    .where(*wanted, *part)
                     .order_by(*order.columns)
                     # One more, to see whether something follows.
                     .limit(limit + 1 - len(rows))
@@ -144,47 +194,72 @@ class Lists(Transactions):
 
 async def _total(
     session: AsyncSession,
-    place: AnyPlace,
-    conditions: list[ColumnElement[bool]],
+    listing: Listing[Any],
+    wanted: list[ColumnElement[bool]],
     filters: SessionFilters,
 ) -> tuple[int, bool]:
     """Return how many sessions a list has, and whether that is an estimate."""
-    counted = select(place.listed.id).where(*conditions).limit(COUNTED + 1).subquery()
+    counted = select(listing.listed.id).where(*wanted).limit(COUNTED + 1).subquery()
     total = await session.scalar(select(func.count()).select_from(counted)) or 0
     if total <= COUNTED:
         return total, False
-    estimate = await session.scalar(
-        functions.estimate_sessions(
-            place.name,
-            filters.agent_id,
-            filters.session_type,
-            filters.date_from,
-            filters.date_to,
-        )
-    )
-    # What a search finds, the planner cannot tell.
-    return max(total, 0 if filters.search else estimate or 0), True
+    known = (filters.agent_id, filters.session_type, filters.date_from, filters.date_to)
+    # What other filters find, the planner is not asked.
+    if replace(filters, search=filters.search or None) != SessionFilters(
+        known[0], known[1], None, known[2], known[3]
+    ):
+        return total, True
+    estimates = [
+        await session.scalar(functions.estimate_sessions(place, *known)) or 0
+        for place in listing.places
+    ]
+    return max(total, sum(estimates)), True
 
 
-def _conditions(place: AnyPlace, filters: SessionFilters) -> list[ColumnElement[bool]]:
-    """Return the conditions of a list: all of them must hold."""
-    listed, message = place.listed, place.message
-    conditions: list[ColumnElement[bool]] = []
+def conditions(listing: Listing[Any], filters: SessionFilters) -> list[ColumnElement[bool]]:
+    """Return the conditions of a list: all of them must hold.
+
+    :param listing: the list.
+    :param filters: which of its sessions are wanted.
+    :raises aria_db.errors.InvalidArgument: a filter is of the archive alone, and the list is not.
+    """
+    listed = listing.listed
+    found: list[ColumnElement[bool]] = []
     if filters.agent_id is not None:
-        conditions.append(listed.agent_id == filters.agent_id)
+        found.append(listed.agent_id == filters.agent_id)
     if filters.session_type is not None:
-        conditions.append(listed.session_type == filters.session_type)
+        found.append(listed.session_type == filters.session_type)
     if filters.date_from is not None:
-        conditions.append(listed.created_at >= filters.date_from)
+        found.append(listed.created_at >= filters.date_from)
     if filters.date_to is not None:
-        conditions.append(listed.created_at < filters.date_to)
+        found.append(listed.created_at < filters.date_to)
+    if filters.updated_before is not None:
+        # Not coalesce(), which no index knows.
+        found.append(
+            or_(
+                listed.updated_at < filters.updated_before,
+                and_(listed.updated_at.is_(None), listed.created_at < filters.updated_before),
+            )
+        )
+    if filters.archived_after is not None or filters.archived_before is not None:
+        if "archive" not in listing.places:
+            raise InvalidArgument(
+                "a live session has no archived_at",
+                sqlstate="22023",
+                hint="Filter the list of the archive by it.",
+            )
+        if filters.archived_after is not None:
+            found.append(listed.archived_at >= filters.archived_after)
+        if filters.archived_before is not None:
+            found.append(listed.archived_at < filters.archived_before)
     if filters.search:
-        # Not an OR of the two: then neither could come from an index.
-        found = union(
-            select(listed.id).where(listed.title.icontains(filters.search, autoescape=True)),
+        # Not an OR of these: then none could come from an index.
+        titles = select(listed.id).where(listed.title.icontains(filters.search, autoescape=True))
+        contents = [
             select(message.session_id).where(
                 message.content.icontains(filters.search, autoescape=True)
-            ),
-        )
-        conditions.append(listed.id.in_(found))
-    return conditions
+            )
+            for message in listing.messages
+        ]
+        found.append(listed.id.in_(union(titles, *contents)))
+    return found

@@ -9,6 +9,7 @@ from aria_db.models import (
     EngineChatMessage,
     EngineChatMessageArchive,
     EngineChatSession,
+    EngineChatSessionAll,
     EngineChatSessionArchive,
     EngineChatSessionArchiveList,
     EngineChatSessionList,
@@ -19,7 +20,23 @@ PlaceName = Literal["live", "archive"]
 
 SessionRow = TypeVar("SessionRow", EngineChatSession, EngineChatSessionArchive)
 MessageRow = TypeVar("MessageRow", EngineChatMessage, EngineChatMessageArchive)
-ListedSession = TypeVar("ListedSession", EngineChatSessionList, EngineChatSessionArchiveList)
+ListedSession = TypeVar(
+    "ListedSession", EngineChatSessionList, EngineChatSessionArchiveList, EngineChatSessionAll
+)
+
+
+@dataclass(frozen=True)
+class Listing(Generic[ListedSession]):
+    """What a list of sessions is read from.
+
+    :param places: the places that it shows, as the SQL functions name them.
+    :param listed: the class of its sessions.
+    :param messages: the classes of the messages that a search reads.
+    """
+
+    places: tuple[PlaceName, ...]
+    listed: type[ListedSession]
+    messages: tuple[type[EngineChatMessage] | type[EngineChatMessageArchive], ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,11 @@ class Place(Generic[SessionRow, MessageRow, ListedSession]):
     message: type[MessageRow]
     listed: type[ListedSession]
 
+    @property
+    def listing(self) -> Listing[ListedSession]:
+        """What the list of this place is read from."""
+        return Listing((self.name,), self.listed, (self.message,))
+
 
 LIVE = Place("live", EngineChatSession, EngineChatMessage, EngineChatSessionList)
 """The live tables, and the main list."""
@@ -45,5 +67,10 @@ ARCHIVE = Place(
     "archive", EngineChatSessionArchive, EngineChatMessageArchive, EngineChatSessionArchiveList
 )
 """The archive."""
+
+EVERYWHERE = Listing(
+    ("live", "archive"), EngineChatSessionAll, (EngineChatMessage, EngineChatMessageArchive)
+)
+"""The list of both places. Soft-deleted sessions are in it."""
 
 AnyPlace = Place[Any, Any, Any]

@@ -60,7 +60,7 @@ class Retention(Runs):
         :raises aria_db.errors.ColumnDrift: a column would be lost.
         :raises aria_db.errors.Retryable: a batch collided with other work every time.
         """
-        return self._batches(
+        return self._function_batches(
             "prune",
             {"older_than": as_text(older_than), "session_type": session_type},
             lambda size, run_id: functions.prune_sessions(
@@ -109,7 +109,7 @@ class Retention(Runs):
         :param limits: how much, and how fast.
         :raises aria_db.errors.InvalidArgument: the type is unknown.
         """
-        return self._batches(
+        return self._function_batches(
             "purge",
             {"session_type": session_type},
             lambda size, run_id: functions.purge_archive(session_type, size, run_id, self._actor),

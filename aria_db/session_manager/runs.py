@@ -1,4 +1,4 @@
-"""Runs: the loop around the batches of a prune or a purge, and the log of them.
+"""Runs: the loop around the batches of bulk work, and the log of them.
 
 The SQL functions decide which sessions move, and move them. This module adds a transaction per
 batch, a row in the run log, and the rules that end a run.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Select, select
 
 from aria_db import functions
-from aria_db.errors import AriaError, InvalidArgument, Retryable
+from aria_db.errors import AriaError, DatabaseError, InvalidArgument, Retryable
 from aria_db.models import EngineArchiveLeft, EngineArchiveRunList
 from aria_db.session_manager.transactions import Transactions
 
@@ -27,7 +29,7 @@ _PAUSES = (0.1, 0.4, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a prune or a purge may do, and how fast.
+    """How much a run may do, and how fast.
 
     :param batch_size: how many sessions one transaction may move.
     :param max_runtime: after how long no further batch begins; None for no limit.
@@ -61,8 +63,11 @@ class Progress:
     :param batches: batches that were committed.
     :param sessions: sessions that they moved, or deleted.
     :param messages: messages that they moved, or deleted.
-    :param left_behind: sessions that a prune had to leave where they are.
+    :param left_behind: sessions that it had to leave where they are.
     :param stop_reason: why it has stopped; None while it goes on.
+    :param run_id: its row in the run log.
+    :param left: of bulk work by filters, why each of these sessions was left. A prune and an
+        undo write that down: see :meth:`Runs.list_left`.
     """
 
     batches: int = 0
@@ -70,19 +75,21 @@ class Progress:
     messages: int = 0
     left_behind: int = 0
     stop_reason: str | None = None
+    run_id: int | None = None
+    left: Mapping[UUID, DatabaseError] = field(default_factory=dict)
 
 
 class Runs(Transactions):
     """The manager's call that lists runs, and what its calls that are runs have in common."""
 
     async def list_runs(self, limit: int = 20) -> Sequence[EngineArchiveRunList]:
-        """Return the last runs of the prune and the purge, newest first."""
+        """Return the last runs, newest first."""
         run = EngineArchiveRunList
         async with self._transaction() as session:
             return (await session.scalars(select(run).order_by(run.id.desc()).limit(limit))).all()
 
     async def list_left(self, limit: int = 100) -> Sequence[EngineArchiveLeft]:
-        """Return sessions that the last prunes had to leave, with why and what to do.
+        """Return sessions that the last prunes and undos had to leave, with why and what to do.
 
         :param limit: how many at most; the newest first.
         """
@@ -91,34 +98,53 @@ class Runs(Transactions):
             newest = select(left).order_by(left.at.desc(), left.session_id).limit(limit)
             return (await session.scalars(newest)).all()
 
-    async def _batches(
+    def _function_batches(
         self,
         kind: str,
         arguments: dict[str, Any],
         batch: Callable[[int, int], Select[*tuple[int, ...]]],
         limits: Limits,
     ) -> AsyncGenerator[Progress]:
-        """Run batches until there is a reason to stop; keep the row of the run log."""
+        """Run batches that are one call of a function each."""
+        return self._batches(
+            kind, arguments, lambda size, run_id: self._batch(batch(size, run_id)), limits
+        )
+
+    async def _batches(
+        self,
+        kind: str,
+        arguments: dict[str, Any],
+        batch: Callable[[int, int], Awaitable[Sequence[int]]],
+        limits: Limits,
+        left: Mapping[UUID, DatabaseError] = MappingProxyType({}),
+    ) -> AsyncGenerator[Progress]:
+        """Run batches until there is a reason to stop; keep the row of the run log.
+
+        :param batch: takes how many sessions it may move and the run's id; returns how many
+            sessions and messages it moved, and how many more it had to leave.
+        :param left: why each session was left, if the batches keep that.
+        """
         started = time.monotonic()
         asked = {"batch_size": limits.batch_size, "max_runtime": as_text(limits.max_runtime)}
         asked["max_sessions"] = limits.max_sessions
         arguments = {key: value for key, value in (arguments | asked).items() if value is not None}
         ((run_id,),) = await self._call(functions.begin_archive_run(kind, arguments, self._actor))
 
-        progress = Progress()
+        progress = Progress(run_id=run_id, left=left)
         stop_reason = error = None
         try:
             while stop_reason is None:
                 size = limits.batch_size
                 if limits.max_sessions is not None:
                     size = min(size, limits.max_sessions - progress.sessions)
-                sessions, messages, *left_behind = await self._batch(batch(size, run_id))
-                progress = Progress(
-                    progress.batches + bool(sessions),
-                    progress.sessions + sessions,
-                    progress.messages + messages,
+                sessions, messages, *left_behind = await batch(size, run_id)
+                progress = replace(
+                    progress,
+                    batches=progress.batches + bool(sessions),
+                    sessions=progress.sessions + sessions,
+                    messages=progress.messages + messages,
                     # Each batch counts others: what a run leaves it does not try again.
-                    progress.left_behind + sum(left_behind),
+                    left_behind=progress.left_behind + sum(left_behind),
                 )
                 if sessions == 0:
                     stop_reason = "nothing left"
@@ -142,7 +168,7 @@ class Runs(Transactions):
             )
         yield replace(progress, stop_reason=stop_reason)
 
-    async def _batch(self, batch: Select[*tuple[int, ...]]) -> Row[*tuple[int, ...]]:
+    async def _batch(self, batch: Select[*tuple[int, ...]]) -> Sequence[int]:
         """Do one batch, again where it collides; return its figures."""
         for pause in (*_PAUSES, None):
             try:

@@ -8,7 +8,8 @@
 --
 -- due_from is when the session's policy makes it due for the prune again: its age counts
 -- from its last update or from now, whichever is later. Null: never.
--- run_id: an open run of the kind restore or undo, which the journal then names.
+-- run_id: an open run of the kind restore or undo, which the journal then names. The figures of a
+-- restore run are added here; restore_run adds those of an undo.
 --
 -- Sessions that refer to each other may come in any order. Locks are taken in the order of the ids,
 -- those in the archive first. Rows of other tables that were archived with a session come back with it.
@@ -40,6 +41,7 @@ DECLARE
     v_is_plain boolean;
     v_attempts integer := 0;
     v_conflicting uuid;
+    v_run_kind text;
     v_sqlstate text;
     v_message text;
     v_detail text;
@@ -53,7 +55,7 @@ BEGIN
             HINT = 'Pass the ids of the sessions to restore.';
     END IF;
     IF run_id IS NOT NULL THEN
-        PERFORM _check_archive_run(run_id, '{restore, undo}');
+        v_run_kind := _check_archive_run(run_id, '{restore, undo}');
     END IF;
 
     v_is_plain := _lock_and_check_tables();
@@ -159,7 +161,11 @@ BEGIN
         (SELECT count(*) FROM engine_chat_messages AS live WHERE live.session_id = restored.id)
     FROM unnest(v_restored) AS restored (id);
 
-    IF run_id IS NOT NULL AND v_restored <> '{}' THEN
+    DELETE FROM engine_archive_left AS left_behind
+    WHERE left_behind.session_id = ANY(v_archived);
+
+    -- restore_run records its batches itself.
+    IF v_run_kind = 'restore' AND v_restored <> '{}' THEN
         PERFORM _record_archive_batch(
             restore_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
         )

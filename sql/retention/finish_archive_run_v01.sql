@@ -1,7 +1,8 @@
 -- finish_archive_run: closes the row of a run, with why it stopped.
 --
 -- A run that has finished already keeps its first reason. A prune of everything that ends because nothing
--- is left has met every reason to leave a session: what earlier runs wrote down is forgotten.
+-- is left has met every reason to leave a session: what earlier prunes wrote down is forgotten. So it is with
+-- what earlier undos of the same run wrote down.
 CREATE OR REPLACE FUNCTION finish_archive_run(run_id bigint, stop_reason text, error text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql
@@ -30,7 +31,20 @@ BEGIN
 
     IF v_run.kind = 'prune' AND stop_reason = 'nothing left' AND NOT v_run.arguments ?| '{older_than, session_type}' THEN
         DELETE FROM engine_archive_left AS left_behind
-        WHERE left_behind.at < v_run.started_at;
+        WHERE
+            left_behind.at < v_run.started_at
+            AND NOT EXISTS (
+                SELECT 1 FROM engine_archive_run AS undo
+                WHERE undo.id = left_behind.run_id AND undo.kind = 'undo'
+            );
+    ELSIF v_run.kind = 'undo' AND stop_reason = 'nothing left' THEN
+        DELETE FROM engine_archive_left AS left_behind
+        USING engine_archive_run AS undo
+        WHERE
+            left_behind.at < v_run.started_at
+            AND left_behind.run_id = undo.id
+            AND undo.kind = 'undo'
+            AND undo.arguments -> 'run_id' = v_run.arguments -> 'run_id';
     END IF;
 END;
 $function$;

@@ -23,6 +23,9 @@ CREATE TABLE engine_archive_event (
     PRIMARY KEY (session_id, id)
 );
 
+-- what a run did: its undo. Rows that belong to no run cost nothing here.
+CREATE INDEX ON engine_archive_event (run_id, at) WHERE run_id IS NOT NULL;
+
 COMMENT ON TABLE engine_archive_event IS
 'The journal: who archived, restored, purged, deleted, held, released or resolved which session, and when.';
 

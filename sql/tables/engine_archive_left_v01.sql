@@ -1,7 +1,7 @@
--- engine_archive_left: sessions that the last prune had to leave, why, and what to do.
+-- engine_archive_left: sessions that the last prune or undo had to leave, why, and what to do.
 --
--- The prune writes it. The move of a session deletes its row, and so does a later prune that finishes
--- without the same trouble.
+-- The prune writes it, and the undo of a run. The move of a session deletes its row, and so does a later
+-- run of the same kind that finishes without the same trouble.
 CREATE TABLE engine_archive_left (
     session_id uuid PRIMARY KEY,
     run_id bigint,
@@ -13,6 +13,6 @@ CREATE TABLE engine_archive_left (
 );
 
 COMMENT ON TABLE engine_archive_left IS
-'Sessions that the last prune had to leave where they are, each with the reason and what to do.';
+'Sessions that the last prune or undo had to leave where they are, each with the reason and what to do.';
 
 REVOKE ALL ON TABLE engine_archive_left FROM public;

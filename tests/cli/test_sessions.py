@@ -165,7 +165,7 @@ def test_list_shows_live_sessions_and_the_archive_apart(
     assert {key: page[key] for key in page if key != "sessions"} == {
         "total": 1,
         "total_is_estimate": False,
-        "limit": 50,
+        "limit": None,
         "offset": 0,
         "has_more": False,
         "next_cursor": None,

@@ -142,6 +142,45 @@ $_$;
 COMMENT ON FUNCTION public._archive_dependents(session_ids uuid[], archived_at timestamp with time zone) IS 'Internal to the moves: moves the rows that hang on sessions into the archives of their tables.';
 
 --
+-- Name: _archived_parents(uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._archived_parents(session_ids uuid[]) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    AS $_$
+DECLARE
+    v_query text;
+    v_parents uuid[];
+BEGIN
+    SELECT string_agg(
+        format(
+            'SELECT parent.%I AS id FROM %s AS child INNER JOIN %s AS parent ON %s '
+            'WHERE child.%I = ANY($1) AND parent.%1$I <> ALL($1)',
+            dependent.parent_key,
+            CASE dependent.child_key WHEN 'id' THEN 'engine_chat_session_archive' ELSE 'engine_chat_message_archive' END,
+            CASE dependent.parent_key WHEN 'id' THEN 'engine_chat_session_archive' ELSE 'engine_chat_message_archive' END,
+            _key_join(dependent.child_columns, dependent.parent_columns),
+            dependent.child_key
+        ),
+        ' UNION '
+    )
+    INTO v_query
+    FROM _dependent_keys() AS dependent
+    WHERE (dependent.child_place, dependent.parent_place) = ('live', 'live');
+    IF v_query IS NOT NULL THEN
+        EXECUTE format('SELECT array_agg(parents.id) FROM (%s) AS parents', v_query) INTO v_parents USING session_ids;
+    END IF;
+    RETURN coalesce(v_parents, '{}');
+END;
+$_$;
+
+--
+-- Name: FUNCTION _archived_parents(session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._archived_parents(session_ids uuid[]) IS 'Internal to the undo of a run: the archived sessions that archived sessions refer to.';
+
+--
 -- Name: _are_tables_plain(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -443,6 +482,46 @@ $$;
 --
 
 COMMENT ON FUNCTION public._check_session_type(session_type text) IS 'Internal to the prune and the purge: raises 22023 for a session type that nothing has.';
+
+--
+-- Name: _check_undoable_run(bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._check_undoable_run(run_id bigint) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    v_run record;
+BEGIN
+    SELECT
+        run.kind,
+        run.state
+    INTO v_run
+    FROM engine_archive_run_list AS run
+    WHERE run.id = _check_undoable_run.run_id;
+
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no run %', coalesce(run_id::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = '`aria-db runs` (engine_archive_run_list) lists the runs.';
+    ELSIF v_run.kind NOT IN ('prune', 'archive') THEN
+        RAISE EXCEPTION 'run % is of the kind %, and only a prune or an archive can be undone', run_id, v_run.kind
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = '`aria-db runs` (engine_archive_run_list) lists the runs with their kinds.';
+    ELSIF v_run.state = 'running' THEN
+        RAISE EXCEPTION 'run % is still running', run_id
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Nothing was restored. Stop it or wait for its end. A run whose connection was left open is '
+                'closed with finish_archive_run().';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _check_undoable_run(run_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._check_undoable_run(run_id bigint) IS 'Internal to the undo of a run: refuses one that has archived nothing, or that is still running.';
 
 --
 -- Name: _check_unseen_holds(uuid[]); Type: FUNCTION; Schema: public; Owner: -
@@ -2090,7 +2169,7 @@ CREATE FUNCTION public.archive_access() RETURNS TABLE(access text, object text, 
     LANGUAGE sql IMMUTABLE
     BEGIN ATOMIC
  WITH matrix(object, reader, app, operator) AS (
-          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_session_hold'::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,'SELECT'::text)
+          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('archive_history(uuid)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_session_hold'::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_restorable_sessions(bigint)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('restore_run(bigint, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,'SELECT'::text)
          )
   SELECT kind.access,
      matrix.object,
@@ -2587,6 +2666,33 @@ $$;
 COMMENT ON FUNCTION public.archive_hazards() IS 'What the catalogue says would make a move refuse, lose rows, be unsafe or be slow: a row per hazard.';
 
 --
+-- Name: archive_history(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.archive_history(session_id uuid) RETURNS TABLE(at timestamp with time zone, event text, actor text, role text, run_id bigint, message_count bigint, detail jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT
+        journal.at,
+        journal.event,
+        journal.actor,
+        journal.role,
+        journal.run_id,
+        journal.message_count,
+        journal.detail
+    FROM engine_archive_event AS journal
+    WHERE journal.session_id = archive_history.session_id
+    ORDER BY journal.at, journal.id;
+$$;
+
+--
+-- Name: FUNCTION archive_history(session_id uuid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.archive_history(session_id uuid) IS 'Who archived, restored, held, released, resolved, purged or deleted a session, and when; oldest first.';
+
+--
 -- Name: archive_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -2848,6 +2954,8 @@ BEGIN
         PERFORM _check_prune_arguments((arguments ->> 'older_than')::interval, arguments ->> 'session_type');
     ELSIF kind = 'purge' THEN
         PERFORM _check_session_type(arguments ->> 'session_type');
+    ELSIF kind = 'undo' THEN
+        PERFORM _check_undoable_run((arguments ->> 'run_id')::bigint);
     END IF;
     IF (arguments ->> 'batch_size')::bigint < 1 THEN
         RAISE EXCEPTION 'batch_size is %, and must be at least 1', arguments ->> 'batch_size'
@@ -2929,6 +3037,48 @@ $_$;
 --
 
 COMMENT ON FUNCTION public.count_prunable_sessions(older_than interval, session_type text) IS 'The dry run of prune_sessions: what it would archive, per session type, and what waits and why.';
+
+--
+-- Name: count_restorable_sessions(bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_restorable_sessions(run_id bigint) RETURNS TABLE(sessions bigint, messages bigint, conflicting bigint, changed bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM _check_undoable_run(run_id);
+    RETURN QUERY
+    SELECT
+        count(*) FILTER (WHERE found.reason IS NULL),
+        coalesce(sum(found.messages) FILTER (WHERE found.reason IS NULL), 0)::bigint,
+        count(*) FILTER (WHERE found.reason = 'conflicting'),
+        count(*) FILTER (WHERE found.reason = 'changed')
+    FROM (
+        SELECT
+            CASE
+                WHEN archived.id IS NULL THEN 'changed'
+                WHEN EXISTS (SELECT 1 FROM engine_chat_sessions AS live WHERE live.id = archived.id)
+                    THEN 'conflicting'
+            END AS reason,
+            (
+                SELECT count(*) FROM engine_chat_message_archive AS message
+                WHERE message.session_id = archived.id
+            ) AS messages
+        FROM engine_archive_event AS journal
+        LEFT JOIN engine_chat_session_archive AS archived
+            ON journal.session_id = archived.id AND journal.at = archived.archived_at
+        WHERE journal.run_id = count_restorable_sessions.run_id AND journal.event = 'archived'
+    ) AS found;
+END;
+$$;
+
+--
+-- Name: FUNCTION count_restorable_sessions(run_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.count_restorable_sessions(run_id bigint) IS 'The dry run of restore_run: what it would bring back, and what it would leave.';
 
 --
 -- Name: delete_archived_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
@@ -3202,7 +3352,20 @@ BEGIN
 
     IF v_run.kind = 'prune' AND stop_reason = 'nothing left' AND NOT v_run.arguments ?| '{older_than, session_type}' THEN
         DELETE FROM engine_archive_left AS left_behind
-        WHERE left_behind.at < v_run.started_at;
+        WHERE
+            left_behind.at < v_run.started_at
+            AND NOT EXISTS (
+                SELECT 1 FROM engine_archive_run AS undo
+                WHERE undo.id = left_behind.run_id AND undo.kind = 'undo'
+            );
+    ELSIF v_run.kind = 'undo' AND stop_reason = 'nothing left' THEN
+        DELETE FROM engine_archive_left AS left_behind
+        USING engine_archive_run AS undo
+        WHERE
+            left_behind.at < v_run.started_at
+            AND left_behind.run_id = undo.id
+            AND undo.kind = 'undo'
+            AND undo.arguments -> 'run_id' = v_run.arguments -> 'run_id';
     END IF;
 END;
 $$;
@@ -4175,6 +4338,195 @@ $_$;
 COMMENT ON FUNCTION public.resolve_session_conflict(session_id uuid, destination text, keep text, actor text) IS 'Merges a session that is live and archived into one place. AR001 where a message differs, or the session''s row does and keep does not say which stays. No row: no such session. Safe to repeat.';
 
 --
+-- Name: restore_run(bigint, integer, bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.restore_run(run_id bigint, batch_size integer DEFAULT 500, undo_run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(sessions bigint, messages bigint, left_behind bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    SET row_security TO 'off'
+    SET lock_timeout TO '100ms'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    c_enough_messages CONSTANT bigint := 5000;
+    v_is_plain boolean;
+    v_picked uuid[];
+    v_parents uuid[];
+    v_messages_picked bigint;
+    v_waiting uuid[];
+    v_refused uuid[] := '{}';
+    v_session_id uuid;
+    v_messages bigint;
+    v_hint text;
+    -- rows for engine_archive_left: of the last attempt, and of all
+    v_failed jsonb;
+    v_left jsonb := '[]';
+BEGIN
+    IF batch_size IS NULL OR batch_size < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass how many sessions one transaction may move, for example 500.';
+    END IF;
+    PERFORM _check_undoable_run(run_id);
+    IF undo_run_id IS NOT NULL THEN
+        PERFORM _check_archive_run(undo_run_id, '{undo}');
+    END IF;
+    v_is_plain := _lock_and_check_tables();
+
+    sessions := 0;
+    messages := 0;
+    <<pick>>
+    LOOP
+        BEGIN
+            v_picked := '{}';
+            v_messages_picked := 0;
+            FOR v_session_id, v_messages IN
+                SELECT
+                    archived.id,
+                    journal.message_count
+                FROM engine_archive_event AS journal
+                INNER JOIN engine_chat_session_archive AS archived
+                    ON journal.session_id = archived.id AND journal.at = archived.archived_at
+                WHERE
+                    journal.run_id = restore_run.run_id
+                    AND journal.event = 'archived'
+                    AND archived.id <> ALL(v_refused)
+                    AND NOT EXISTS (SELECT 1 FROM engine_chat_sessions AS live WHERE live.id = archived.id)
+                    AND NOT EXISTS (
+                        SELECT 1 FROM engine_archive_left AS left_already
+                        WHERE left_already.session_id = archived.id AND left_already.run_id = undo_run_id
+                    )
+                ORDER BY journal.at DESC
+                LIMIT batch_size
+                FOR UPDATE OF archived SKIP LOCKED
+            LOOP
+                v_picked := v_picked || v_session_id;
+                v_messages_picked := v_messages_picked + v_messages;
+                EXIT WHEN v_messages_picked >= c_enough_messages;
+            END LOOP;
+            EXIT pick WHEN v_picked = '{}';
+
+            WHILE NOT v_is_plain LOOP
+                v_parents := ARRAY(
+                    SELECT archived.id
+                    FROM engine_chat_session_archive AS archived
+                    WHERE
+                        archived.id = ANY(_archived_parents(v_picked))
+                        AND archived.id <> ALL(v_refused)
+                        AND EXISTS (
+                            SELECT 1 FROM engine_archive_event AS journal
+                            WHERE
+                                journal.session_id = archived.id
+                                AND journal.run_id = restore_run.run_id
+                                AND journal.event = 'archived'
+                                AND journal.at = archived.archived_at
+                        )
+                    FOR UPDATE SKIP LOCKED
+                );
+                EXIT WHEN v_parents = '{}';
+                v_picked := v_parents || v_picked;
+            END LOOP;
+
+            BEGIN
+                SELECT count(*), coalesce(sum(restored.message_count), 0) INTO sessions, messages
+                FROM restore_sessions(v_picked, undo_run_id, actor) AS restored;
+            EXCEPTION
+                WHEN
+                    lock_not_available
+                    OR deadlock_detected
+                    OR integrity_constraint_violation
+                    OR SQLSTATE 'AR001'
+                    OR SQLSTATE 'AR005'
+                    OR SQLSTATE 'AR006'
+                    OR SQLSTATE 'AR007'
+                    THEN
+                    sessions := 0;
+                    messages := 0;
+                    v_waiting := v_picked;
+                    -- One by one, and those that failed again while that helps: one may refer to another.
+                    LOOP
+                        v_failed := '[]';
+                        FOREACH v_session_id IN ARRAY v_waiting LOOP
+                            BEGIN
+                                SELECT restored.message_count INTO STRICT v_messages
+                                FROM restore_sessions(ARRAY[v_session_id], undo_run_id, actor) AS restored;
+                                sessions := sessions + 1;
+                                messages := messages + v_messages;
+                            EXCEPTION
+                                WHEN lock_not_available OR deadlock_detected THEN
+                                    v_refused := v_refused || v_session_id;
+                                    RAISE NOTICE 'session % is in use and stays in the archive for now', v_session_id;
+                                WHEN
+                                    integrity_constraint_violation
+                                    OR SQLSTATE 'AR001'
+                                    OR SQLSTATE 'AR005'
+                                    OR SQLSTATE 'AR006'
+                                    OR SQLSTATE 'AR007'
+                                    THEN
+                                    GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
+                                    v_failed := v_failed || jsonb_build_object(
+                                        'session_id', v_session_id,
+                                        'run_id', undo_run_id,
+                                        'sqlstate', sqlstate,
+                                        'message', sqlerrm,
+                                        'remedy', nullif(v_hint, ''),
+                                        'at', clock_timestamp()
+                                    );
+                            END;
+                        END LOOP;
+                        EXIT WHEN jsonb_array_length(v_failed) IN (0, cardinality(v_waiting));
+                        v_waiting := ARRAY(
+                            SELECT failed.session_id
+                            FROM jsonb_populate_recordset(NULL::engine_archive_left, v_failed) AS failed
+                        );
+                    END LOOP;
+                    v_left := v_left || v_failed;
+                    v_refused := v_refused || ARRAY(
+                        SELECT failed.session_id
+                        FROM jsonb_populate_recordset(NULL::engine_archive_left, v_failed) AS failed
+                    );
+            END;
+            EXIT pick WHEN sessions > 0;
+
+            -- Nothing of this batch can be moved: unlock its rows before others are locked.
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found';
+        EXCEPTION
+            WHEN no_data_found THEN
+                sessions := 0;
+                messages := 0;
+        END;
+    END LOOP;
+
+    -- At the end: a batch of which nothing could be moved was rolled back, and its locks are gone.
+    INSERT INTO engine_archive_left AS left_before
+    SELECT failed.*
+    FROM jsonb_populate_recordset(NULL::engine_archive_left, v_left) AS failed
+    INNER JOIN engine_chat_session_archive AS archived ON failed.session_id = archived.id
+    FOR NO KEY UPDATE OF archived SKIP LOCKED
+    ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
+    SET
+        run_id = excluded.run_id,
+        sqlstate = excluded.sqlstate,
+        message = excluded.message,
+        remedy = excluded.remedy,
+        at = excluded.at;
+    left_behind := jsonb_array_length(v_left);
+    IF undo_run_id IS NOT NULL AND sessions > 0 THEN
+        PERFORM _record_archive_batch(undo_run_id, sessions, messages);
+    END IF;
+    RETURN NEXT;
+END;
+$$;
+
+--
+-- Name: FUNCTION restore_run(run_id bigint, batch_size integer, undo_run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.restore_run(run_id bigint, batch_size integer, undo_run_id bigint, actor text) IS 'Undoes one batch of a run: restores what it archived and nobody has touched since. Returns how many sessions and messages; 0 when nothing is left that can be restored now.';
+
+--
 -- Name: restore_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -4218,6 +4570,7 @@ DECLARE
     v_is_plain boolean;
     v_attempts integer := 0;
     v_conflicting uuid;
+    v_run_kind text;
     v_sqlstate text;
     v_message text;
     v_detail text;
@@ -4231,7 +4584,7 @@ BEGIN
             HINT = 'Pass the ids of the sessions to restore.';
     END IF;
     IF run_id IS NOT NULL THEN
-        PERFORM _check_archive_run(run_id, '{restore, undo}');
+        v_run_kind := _check_archive_run(run_id, '{restore, undo}');
     END IF;
 
     v_is_plain := _lock_and_check_tables();
@@ -4337,7 +4690,11 @@ BEGIN
         (SELECT count(*) FROM engine_chat_messages AS live WHERE live.session_id = restored.id)
     FROM unnest(v_restored) AS restored (id);
 
-    IF run_id IS NOT NULL AND v_restored <> '{}' THEN
+    DELETE FROM engine_archive_left AS left_behind
+    WHERE left_behind.session_id = ANY(v_archived);
+
+    -- restore_run records its batches itself.
+    IF v_run_kind = 'restore' AND v_restored <> '{}' THEN
         PERFORM _record_archive_batch(
             restore_sessions.run_id, count(*), coalesce(sum(journal.message_count), 0)::bigint
         )
@@ -5118,7 +5475,7 @@ CREATE TABLE public.engine_archive_left (
 -- Name: TABLE engine_archive_left; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.engine_archive_left IS 'Sessions that the last prune had to leave where they are, each with the reason and what to do.';
+COMMENT ON TABLE public.engine_archive_left IS 'Sessions that the last prune or undo had to leave where they are, each with the reason and what to do.';
 
 --
 -- Name: engine_archive_run; Type: TABLE; Schema: public; Owner: -
@@ -5704,6 +6061,12 @@ ALTER TABLE ONLY public.engine_session_hold
     ADD CONSTRAINT engine_session_hold_pkey PRIMARY KEY (session_id);
 
 --
+-- Name: engine_archive_event_run_id_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX engine_archive_event_run_id_at_idx ON public.engine_archive_event USING btree (run_id, at) WHERE (run_id IS NOT NULL);
+
+--
 -- Name: engine_chat_session_archive_archived_at_id_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -5739,6 +6102,12 @@ REVOKE ALL ON FUNCTION public._all_columns(relation regclass) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public._archive_dependents(session_ids uuid[], archived_at timestamp with time zone) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _archived_parents(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._archived_parents(session_ids uuid[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION _are_tables_plain(); Type: ACL; Schema: public; Owner: -
@@ -5787,6 +6156,12 @@ REVOKE ALL ON FUNCTION public._check_prune_arguments(older_than interval, sessio
 --
 
 REVOKE ALL ON FUNCTION public._check_session_type(session_type text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _check_undoable_run(run_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._check_undoable_run(run_id bigint) FROM PUBLIC;
 
 --
 -- Name: FUNCTION _check_unseen_holds(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
@@ -5975,6 +6350,12 @@ REVOKE ALL ON FUNCTION public.archive_dependents() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.archive_hazards() FROM PUBLIC;
 
 --
+-- Name: FUNCTION archive_history(session_id uuid); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.archive_history(session_id uuid) FROM PUBLIC;
+
+--
 -- Name: FUNCTION archive_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
 --
 
@@ -5997,6 +6378,12 @@ REVOKE ALL ON FUNCTION public.begin_archive_run(kind text, arguments jsonb, acto
 --
 
 REVOKE ALL ON FUNCTION public.count_prunable_sessions(older_than interval, session_type text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION count_restorable_sessions(run_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.count_restorable_sessions(run_id bigint) FROM PUBLIC;
 
 --
 -- Name: FUNCTION delete_archived_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
@@ -6063,6 +6450,12 @@ REVOKE ALL ON FUNCTION public.release_hold(session_id uuid, actor text) FROM PUB
 --
 
 REVOKE ALL ON FUNCTION public.resolve_session_conflict(session_id uuid, destination text, keep text, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION restore_run(run_id bigint, batch_size integer, undo_run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.restore_run(run_id bigint, batch_size integer, undo_run_id bigint, actor text) FROM PUBLIC;
 
 --
 -- Name: FUNCTION restore_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -

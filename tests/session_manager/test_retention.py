@@ -168,11 +168,12 @@ async def test_progress_adds_up_and_the_last_one_says_why_it_stopped(
 
     seen = [p async for p in manager.prune_batches(limits=Limits(batch_size=2))]
 
+    [run_id] = [run.id for run in await manager.list_runs()]
     assert seen == [
-        Progress(1, 2, 4),
-        Progress(2, 4, 8),
-        Progress(3, 5, 10),
-        Progress(3, 5, 10, stop_reason="nothing left"),
+        Progress(1, 2, 4, run_id=run_id),
+        Progress(2, 4, 8, run_id=run_id),
+        Progress(3, 5, 10, run_id=run_id),
+        Progress(3, 5, 10, stop_reason="nothing left", run_id=run_id),
     ]
     [run] = await manager.list_runs()
     assert (run.batches, run.sessions, run.messages) == (3, 5, 10)
@@ -193,10 +194,11 @@ async def test_progress_counts_once_a_session_that_every_batch_has_to_leave_behi
 
     seen = [p async for p in manager.prune_batches(limits=Limits(batch_size=1))]
 
+    [run_id] = [run.id for run in await manager.list_runs()]
     assert seen == [
-        Progress(1, 1, 1, 1),
-        Progress(2, 2, 2, 1),
-        Progress(2, 2, 2, 1, "nothing left"),
+        Progress(1, 1, 1, 1, run_id=run_id),
+        Progress(2, 2, 2, 1, run_id=run_id),
+        Progress(2, 2, 2, 1, "nothing left", run_id),
     ]
     assert places(connection, left) == (1, 1, 0, 0)
     [run] = await manager.list_runs()
@@ -343,7 +345,10 @@ async def test_max_runtime_ends_the_run_after_the_current_batch(
     _old_sessions(connection, 3)
     limits = Limits(batch_size=1, max_runtime=timedelta(microseconds=1))
 
-    assert await _last(manager, limits) == Progress(1, 1, 1, stop_reason="max_runtime")
+    last = await _last(manager, limits)
+
+    [run] = await manager.list_runs()
+    assert last == Progress(1, 1, 1, stop_reason="max_runtime", run_id=run.id)
     assert _live(connection) == 2
 
 
@@ -453,14 +458,13 @@ async def test_the_purge_deletes_what_its_policy_does_not_keep(
     await manager.archive_sessions([gone, held])
     await manager.place_hold(held, "an audit")
     limits = Limits(batch_size=1)
-    assert [p async for p in manager.purge_batches(limits=limits)] == [
-        Progress(stop_reason="nothing left")
-    ]
+    [nothing] = [p async for p in manager.purge_batches(limits=limits)]
+    assert (nothing.sessions, nothing.stop_reason) == (0, "nothing left")
 
     await manager.set_policy(ALL_TYPES, archive_after=MONTH, purge_after=timedelta(microseconds=1))
     *_, last = [p async for p in manager.purge_batches(limits=limits)]
 
-    assert last == Progress(1, 1, 3, stop_reason="nothing left")
+    assert (last.sessions, last.messages, last.stop_reason) == (1, 3, "nothing left")
     assert places(connection, gone) == (0, 0, 0, 0)
     assert places(connection, held) == (0, 0, 1, 3)
     assert [run.kind for run in await manager.list_runs()] == ["purge", "purge"]

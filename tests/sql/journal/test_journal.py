@@ -444,7 +444,6 @@ def grant(connection: psycopg.Connection, role: str, function: str) -> None:
         ("archive several", "archive"),
         ("archive several", "prune"),
         ("restore several", "restore"),
-        ("restore several", "undo"),
         ("prune", "prune"),
         ("purge", "purge"),
     ],

@@ -59,7 +59,7 @@ BATCHES = {
         lambda connection, ids, run_id: archive(connection, *ids, run_id=run_id),
     ),
     "restore_sessions": Batch(
-        ("restore", "undo"),
+        ("restore",),
         archived_sessions,
         lambda connection, ids, run_id: restore(connection, *ids, run_id=run_id),
     ),
@@ -75,7 +75,8 @@ BATCHES = {
     ),
 }
 EVERY_BATCH = pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
-KINDS = ("prune", "purge", "archive", "restore", "undo", "empty")
+# but undo, which names the run that it undoes
+KINDS = ("prune", "purge", "archive", "restore", "empty")
 
 
 def close(own: psycopg.Connection, observer: psycopg.Connection) -> None:
