@@ -89,7 +89,7 @@ SessionId = Annotated[
 SessionIds = Annotated[
     list[IdPrefix] | None,
     typer.Argument(
-        metavar="[ID]...",
+        metavar="ID",
         parser=_id_prefix,
         help="Ids of sessions, or as many of their first digits as no other id has.",
     ),

@@ -239,12 +239,12 @@ class History(Answer):
             "events": [
                 {
                     "at": ARCHIVED_AT["archived_at"],
-                    "event": "archived",
+                    "event": "resolved",
                     "actor": "ada",
                     "role": "aria_app",
-                    "run_id": None,
+                    "run_id": 12,
                     "message_count": 2,
-                    "detail": None,
+                    "detail": {"destination": "archive"},
                 }
             ],
         }
@@ -281,7 +281,7 @@ class RunList(Answer):
                 {
                     "id": 12,
                     "kind": "prune",
-                    "state": "finished",
+                    "state": "failed",
                     "arguments": {"batch_size": 500},
                     "started_by": "cron",
                     "role": "aria_ops",
@@ -290,8 +290,8 @@ class RunList(Answer):
                     "batches": 3,
                     "sessions": 1060,
                     "messages": 21200,
-                    "stop_reason": "nothing left",
-                    "error": None,
+                    "stop_reason": "failed",
+                    "error": "canceling statement due to statement timeout",
                 }
             ]
         }
@@ -305,8 +305,8 @@ class UndoResult(Answer):
 
     model_config = example(
         {
-            "dry_run": True,
-            "run_id": None,
+            "dry_run": False,
+            "run_id": 13,
             "sessions": 1058,
             "messages": 21160,
             "left_behind": 0,

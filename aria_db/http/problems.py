@@ -130,7 +130,7 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
         "The bearer token is missing or wrong.",
         {"detail": "this server asks for a bearer token"},
     ),
-    404: ("There is no such session (or hold).", {"detail": f"Session {_SESSION} not found"}),
+    404: ("There is no such session, hold or run.", {"detail": f"Session {_SESSION} not found"}),
     409: (
         "The session is on hold (AR003), is live and archived (AR001), or a column would be lost "
         "(AR002); nothing was done to it.",

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 
+from aria_db.errors import InvalidArgument
 from aria_db.http import answers, requests
 from aria_db.http.problems import documented
 from aria_db.models import (
@@ -205,7 +206,7 @@ async def list_runs(
     "/runs/{run_id}/undo",
     summary="Undo a run",
     response_model=answers.UndoResult,
-    responses=documented(409, 422),
+    responses=documented(404, 409, 422),
 )
 async def undo_run(
     run_id: RunId, query: Annotated[requests.UndoQuery, Query()], manager: Manager
@@ -215,7 +216,10 @@ async def undo_run(
     A dry run unless `dry_run=false`. It is a run of its own. Where it was cut off, the same call
     goes on.
     """
-    counted = await manager.count_restorable_sessions(run_id)
+    try:
+        counted = await manager.count_restorable_sessions(run_id)
+    except InvalidArgument as error:  # there is no such run, or it has archived nothing
+        raise HTTPException(404, error.message) from error
     found = {"dry_run": query.dry_run, "run_id": None, "left_behind": 0, **asdict(counted)}
     if not query.dry_run:
         async with aclosing(manager.undo_batches(run_id)) as batches:

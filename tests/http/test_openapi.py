@@ -31,6 +31,9 @@ ROUTES = {
     ("post", f"{SESSIONS}/{{session_id}}/archive"): "archive_session",
     ("post", f"{SESSIONS}/{{session_id}}/restore"): "restore_session",
     ("post", f"{SESSIONS}/cleanup"): "cleanup",
+    ("get", f"{SESSIONS}/runs"): "list_runs",
+    ("post", f"{SESSIONS}/runs/{{run_id}}/undo"): "undo_run",
+    ("get", f"{SESSIONS}/{{session_id}}/history"): "get_history",
     ("put", f"{SESSIONS}/{{session_id}}/hold"): "place_hold",
     ("delete", f"{SESSIONS}/{{session_id}}/hold"): "release_hold",
     ("get", "/health"): "health",
@@ -38,6 +41,7 @@ ROUTES = {
 
 MAY_CONFLICT = {
     ("post", f"{SESSIONS}/cleanup"),
+    ("post", f"{SESSIONS}/runs/{{run_id}}/undo"),
     ("delete", f"{SESSIONS}/archive/{{session_id}}"),
     ("delete", f"{SESSIONS}/{{session_id}}"),
     ("post", f"{SESSIONS}/{{session_id}}/archive"),

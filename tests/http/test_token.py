@@ -33,7 +33,7 @@ def _refused(answer: httpx.Response) -> None:
 def test_every_route_asks_for_the_token(guarded: httpx.Client) -> None:
     described = guarded.get("/openapi.json", headers=RIGHT).json()["paths"]
     routes = [(method, path) for path, methods in described.items() for method in methods]
-    assert len(routes) == 19
+    assert len(routes) == 22
     for method, path in [
         *routes,
         ("get", "/openapi.json"),

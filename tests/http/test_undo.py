@@ -36,12 +36,15 @@ def test_a_run_that_is_running_or_unknown_is_not_undone(
     run_id = begin_run(connection, "prune")
     prune(connection, run_id=run_id)
 
-    for number, status, code in ((run_id, 409, "55000"), (999, 422, "22023")):
-        answer = client.post(f"{SESSIONS}/runs/{number}/undo", params={"dry_run": dry_run})
-        refused = problem(answer, status)
-        assert refused["code"] == code
-        assert refused["hint"]
-    problem(client.post(f"{SESSIONS}/runs/0/undo"), 422)
+    def undo(number: int) -> httpx.Response:
+        return client.post(f"{SESSIONS}/runs/{number}/undo", params={"dry_run": dry_run})
+
+    refused = problem(undo(run_id), 409)
+    assert (refused["code"], "still running" in refused["detail"]) == ("55000", True)
+    assert problem(undo(999), 404)["detail"] == "there is no run 999"
+    purge = begin_run(connection, "purge")
+    assert "of the kind purge" in problem(undo(purge), 404)["detail"]
+    problem(undo(0), 422)
 
     assert where(connection, ids) == [ARCHIVED]
 
