@@ -10,6 +10,7 @@ def mutations() -> Mutations:
     yield from _purge()
     yield from _holds()
     yield from _runs()
+    yield from _undo()
 
 
 _PRUNE = "sql/retention/test_prune.py::{}".format
@@ -222,7 +223,10 @@ def _prune() -> Mutations:
     yield fault(
         name,
         "one that a constraint forbids to move fails the batch",
-        ("                    OR integrity_constraint_violation\n", ""),
+        (
+            "                    OR SQLSTATE 'AR007'\n                    THEN\n",
+            "                    THEN\n",
+        ),
         test="sql/retention/test_prune.py::"
         "test_one_that_a_constraint_forbids_to_move_stops_nobody_else_and_is_told[1]",
     )
@@ -632,7 +636,7 @@ def _runs() -> Mutations:
             "v_run_kind := (SELECT run.kind FROM engine_archive_run AS run"
             " WHERE run.id = archive_sessions.run_id);",
         ),
-        ("restore_sessions", "PERFORM _check_archive_run(run_id, '{restore, undo}');", ""),
+        ("restore_sessions", "v_run_kind := _check_archive_run(run_id, '{restore, undo}');", ""),
         ("prune_sessions", "PERFORM _check_archive_run(run_id, '{prune}');", ""),
         ("purge_archive", "PERFORM _check_archive_run(run_id, '{purge}');", ""),
     ):
@@ -698,7 +702,7 @@ def _runs() -> Mutations:
         "restore_sessions",
         "a batch is not in the figures of its run",
         (
-            "IF run_id IS NOT NULL AND v_restored <> '{}' THEN",
+            "IF v_run_kind = 'restore' AND v_restored <> '{}' THEN",
             "IF FALSE THEN",
         ),
         test=RUNS["figures"].format("restore_sessions"),
@@ -766,4 +770,81 @@ def _runs() -> Mutations:
         "the batches do not have the run",
         ("batch_size, v_run_id, actor;", "batch_size, NULL::bigint, actor;"),
         test=RUNS["procedure"],
+    )
+
+
+_UNDO = "sql/retention/test_undo.py::{}".format
+
+
+def _undo() -> Mutations:
+    yield fault(
+        "restore_run",
+        "a session that another run archived last is restored",
+        (
+            "                    ON journal.session_id = archived.id "
+            "AND journal.at = archived.archived_at\n",
+            "                    ON journal.session_id = archived.id\n",
+        ),
+        test=_UNDO(
+            "test_a_session_is_brought_back_by_the_undo_of_the_run_that_archived_it_last"
+            "_and_no_other[right]"
+        ),
+    )
+    yield fault(
+        "restore_run",
+        "a session in use is waited for",
+        ("FOR UPDATE OF archived SKIP LOCKED", "FOR UPDATE OF archived"),
+        test=_UNDO("test_a_session_in_use_is_left_for_a_later_batch"),
+    )
+    yield fault(
+        "restore_run",
+        "a session that is live as well is picked",
+        (
+            "                    AND NOT EXISTS (SELECT 1 FROM engine_chat_sessions AS live "
+            "WHERE live.id = archived.id)\n",
+            "",
+        ),
+        test=_UNDO("test_a_session_that_is_live_as_well_is_counted_and_left"),
+    )
+    yield fault(
+        "restore_run",
+        "a session comes back without those it refers to",
+        ("WHILE NOT v_is_plain LOOP", "WHILE FALSE LOOP"),
+        test=_UNDO("test_a_session_comes_back_together_with_those_it_refers_to"),
+    )
+    yield fault(
+        "restore_run",
+        "what was left is not written down",
+        ("FOR NO KEY UPDATE OF archived SKIP LOCKED", "WHERE FALSE"),
+        test=_UNDO(
+            "test_a_session_that_a_constraint_refuses_is_left_once_and_the_others_come_back"
+        ),
+    )
+    yield fault(
+        "restore_run",
+        "the batch is not in the figures of its run",
+        ("IF undo_run_id IS NOT NULL AND sessions > 0 THEN", "IF FALSE THEN"),
+        test=_UNDO("test_an_undo_brings_back_every_row_of_a_run_in_batches_and_says_so[tables]"),
+    )
+    yield fault(
+        "_check_undoable_run",
+        "a run that goes on is undone",
+        ("v_run.state = 'running'", "FALSE"),
+        test=_UNDO("test_a_run_that_goes_on_is_not_undone_and_one_that_was_killed_is[the undo]"),
+    )
+    yield fault(
+        "finish_archive_run",
+        "what an earlier undo left is never forgotten",
+        (
+            "            left_behind.at < v_run.started_at\n"
+            "            AND left_behind.run_id = undo.id",
+            "            FALSE\n            AND left_behind.run_id = undo.id",
+        ),
+        test=_UNDO("test_an_undo_that_meets_no_trouble_any_more_forgets_what_it_had_to_leave"),
+    )
+    yield fault(
+        "archive_history",
+        "the newest comes first",
+        ("ORDER BY journal.at, journal.id", "ORDER BY journal.at DESC, journal.id DESC"),
+        test="cli/test_undo.py::test_the_history_of_a_session_is_told_also_when_it_is_gone",
     )

@@ -123,6 +123,26 @@ def test_a_unique_value_that_another_session_has_by_now_is_no_conflict(
     restore(connection, one)
 
 
+def test_a_deferred_constraint_refuses_the_move_and_not_the_commit(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    session_id = new_session(connection, title="one of a kind")
+    connection.execute(
+        f"ALTER TABLE {chat.sessions} ADD CONSTRAINT slug UNIQUE (title)"
+        " DEFERRABLE INITIALLY DEFERRED"
+    )
+    archive(connection, session_id)
+    new_session(connection, title="one of a kind")
+
+    with connection.transaction():
+        with pytest.raises(psycopg.Error) as refusal, connection.transaction():
+            restore(connection, session_id)
+        assert refusal.value.sqlstate == "AR007"
+        new_session(connection, title="of another kind")
+
+    assert places(connection, session_id) == ARCHIVED
+
+
 def test_a_user_who_is_gone_keeps_his_sessions_archived(
     connection: psycopg.Connection, chat: Chat
 ) -> None:

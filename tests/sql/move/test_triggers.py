@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -277,12 +278,12 @@ def test_deferred_constraints_are_deferred_again_after_a_move(
         f"CREATE TABLE bookmark (session_id uuid CONSTRAINT later REFERENCES {chat.sessions}"
         " DEFERRABLE INITIALLY DEFERRED)"
     )
-    with connection.transaction():
-        archive(connection, session_id)
-        restore(connection, session_id)
-        delete_live(connection, session_id)
-        connection.execute("INSERT INTO bookmark VALUES (%s)", (session_id,))
-        connection.execute("UPDATE bookmark SET session_id = %s", (other,))
+    for move in (archive, restore, delete_live):
+        with connection.transaction():
+            move(connection, session_id)
+            connection.execute("INSERT INTO bookmark VALUES (%s)", (uuid4(),))
+            connection.execute("UPDATE bookmark SET session_id = %s", (other,))
+        connection.execute("DELETE FROM bookmark")
 
 
 def test_a_move_ends_beside_a_session_that_moves_to_and_fro(
