@@ -67,8 +67,9 @@ def serve(
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; /docs describes it.
 
-    With ARIA_DB_TOKEN set, every call needs it as a bearer token. Without, it listens
-    at loopback addresses only.
+    With ARIA_DB_TOKEN or ARIA_DB_TOKENS (name:role:token,…) set, every call needs a bearer
+    token. Without, it listens at loopback addresses only. ARIA_DB_ACTOR_HEADER names the
+    header in which a proxy says who asks.
     """
     from aria_db.http import server, settings
 
@@ -80,7 +81,16 @@ def serve(
         wait=wait,
     )
     with opened(database_url, schema) as database:
-        server.serve(database, host, port, found.token, limits=found.limits(), wait=found.wait)
+        server.serve(
+            database,
+            host,
+            port,
+            found.token,
+            tokens=found.known_tokens(),
+            actor_header=found.actor_header,
+            limits=found.limits(),
+            wait=found.wait,
+        )
 
 
 @app.command(epilog=examples("aria-db demo", "ARIA_DB_DATA=./demo-data aria-db demo"))

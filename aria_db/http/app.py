@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypedDict, cast
@@ -26,8 +26,8 @@ from aria_db.http.middleware import (
     BearerToken,
     BodyLimits,
     WithoutTrailingSlash,
-    check_token,
 )
+from aria_db.http.tokens import Token, refuse_doubles
 from aria_db.session_manager import NativeSessionManager
 from aria_db.validation import readable_json
 
@@ -56,6 +56,7 @@ class State(TypedDict):
     engine: AsyncEngine
     manager: NativeSessionManager
     schema: str | None
+    actor_header: str | None
     verdict: health.ArchiveVerdict
 
 
@@ -74,19 +75,27 @@ class _Api(FastAPI):
 
 
 def create_app(
-    database: Database, *, token: str | None = None, limits: Limits = DEFAULT
+    database: Database,
+    *,
+    token: str | None = None,
+    tokens: Sequence[Token] = (),
+    actor_header: str | None = None,
+    limits: Limits = DEFAULT,
 ) -> FastAPI:
     """Return the application for a database.
 
     It starts whether the database answers or not; ``/health`` tells.
 
     :param database: the database.
-    :param token: what every request must send as a bearer token; None for no token.
+    :param token: the token of an operator without a name; None for none.
+    :param tokens: others, with their roles and names. Without any, everybody who can connect is
+        an operator.
+    :param actor_header: the header in which a proxy says who asks; None where no proxy does.
     :param limits: how much it takes on.
-    :raises InvalidConfiguration: the token is empty, or a header cannot carry it.
+    :raises InvalidConfiguration: a token is empty, a header cannot carry it, or it comes twice.
     """
-    if token is not None:
-        check_token(token)
+    known = (*tokens, *([] if token is None else [Token(token)]))
+    refuse_doubles(known)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
@@ -97,6 +106,7 @@ def create_app(
                 engine=engine,
                 manager=manager,
                 schema=database.schema,
+                actor_header=actor_header,
                 verdict=health.ArchiveVerdict(manager),
             )
         finally:
@@ -110,17 +120,17 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         # What asks for the token is the middleware below; these say so in OpenAPI.
-        dependencies=[] if token is None else [Depends(HTTPBearer(auto_error=False))],
-        responses={} if token is None else problems.documented(401),
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if known else [],
+        responses=problems.documented(401) if known else {},
     )
     problems.install(app)
-    app.include_router(router.router)
+    app.include_router(router.router, responses=problems.documented(403) if known else {})
     app.include_router(health.router)
     app.add_middleware(AllowedMethods, routes=[*router.router.routes, *health.router.routes])
     app.add_middleware(WithoutTrailingSlash)
     app.add_middleware(BodyLimits, limits=limits)
-    if token is not None:
-        app.add_middleware(BearerToken, token=token)
+    if known:
+        app.add_middleware(BearerToken, known=known)
     return app
 
 
@@ -142,7 +152,13 @@ def from_environment() -> FastAPI:
             hint="Set DATABASE_URL, or use `aria-db serve`, which can run an embedded one.",
         )
     found = settings.read()
-    return create_app(Database(url, configured_schema()), token=found.token, limits=found.limits())
+    return create_app(
+        Database(url, configured_schema()),
+        token=found.token,
+        tokens=found.known_tokens(),
+        actor_header=found.actor_header,
+        limits=found.limits(),
+    )
 
 
 def with_connect_timeout(database: Database) -> Database:

@@ -4,54 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aria_db.errors import InvalidConfiguration
-from aria_db.http import problems
+from aria_db.http import access, problems, tokens
 from aria_db.http.limits import Limits
 
 # The rest of a refused body is of no use, and the next request would wait behind it.
 _CLOSE = {"Connection": "close"}
 
 
-def check_token(token: str) -> None:
-    """Refuse a token that nobody could send, or that anybody could.
-
-    :param token: the token of a server.
-    :raises InvalidConfiguration: a header cannot carry it, or it is empty.
-    """
-    if not re.fullmatch(r"[!-~]+", token):
-        raise InvalidConfiguration(
-            "the API token is empty or has characters that a header cannot carry",
-            hint="Use printable ASCII without spaces, for example what "
-            "`openssl rand -hex 32` prints. To serve without a token, unset ARIA_DB_TOKEN.",
-        )
-
-
 class BearerToken:
-    """ASGI middleware that lets only requests with the token through.
+    """ASGI middleware that lets only requests with one of the tokens through.
 
     In front of the routes rather than a dependency of each, so that nothing can be
     forgotten: the documentation, the health check and errors ask for it as well.
 
     :param app: the application behind it.
-    :param token: what callers must send as ``Authorization: Bearer <token>``.
+    :param known: one of these callers must send as ``Authorization: Bearer <token>``.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, known: Sequence[tokens.Token]) -> None:
         self._app = app
-        self._token = token.encode()
+        self._known = known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 401."""
-        if scope["type"] != "http" or self._is_authorized(scope):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if token := self._token(scope):
+            await self._app({**scope, access.SCOPE_KEY: token}, receive, send)
             return
         refusal = problems.response(
             401,
@@ -61,10 +48,11 @@ class BearerToken:
         )
         await refusal(scope, receive, send)
 
-    def _is_authorized(self, scope: Scope) -> bool:
+    def _token(self, scope: Scope) -> tokens.Token | None:
         header: bytes = dict(scope["headers"]).get(b"authorization", b"")
-        scheme, _, token = header.partition(b" ")
-        return scheme.lower() == b"bearer" and secrets.compare_digest(token.strip(), self._token)
+        scheme, _, secret = header.partition(b" ")
+        found = tokens.find(self._known, secret.strip())
+        return found if scheme.lower() == b"bearer" else None
 
 
 class BodyLimits:

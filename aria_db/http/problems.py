@@ -130,6 +130,10 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
         "The bearer token is missing or wrong.",
         {"detail": "this server asks for a bearer token"},
     ),
+    403: (
+        "The token's role may not do this.",
+        {"detail": "the token's role is reader; this needs a token of the role app or operator"},
+    ),
     404: ("There is no such session, hold or run.", {"detail": f"Session {_SESSION} not found"}),
     409: (
         "The session is on hold (AR003), is live and archived (AR001), or a column would be lost "

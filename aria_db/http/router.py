@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query
 
 from aria_db.errors import InvalidArgument
-from aria_db.http import answers, requests
+from aria_db.http import access, answers, requests
+from aria_db.http.access import Manager
 from aria_db.http.problems import documented
 from aria_db.models import (
     EngineChatMessage,
@@ -23,7 +24,6 @@ from aria_db.models import (
 from aria_db.results import Archived, Deleted, Hold, Restored
 from aria_db.session_manager import (
     ARCHIVE,
-    NativeSessionManager,
     NewMessage,
     NewSession,
     Page,
@@ -36,12 +36,6 @@ router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=d
 Found = TypeVar("Found")
 
 
-# async, although it waits for nothing: FastAPI would run it in a thread.
-async def _manager(request: Request) -> NativeSessionManager:
-    return cast(NativeSessionManager, request.state.manager)
-
-
-Manager = Annotated[NativeSessionManager, Depends(_manager)]
 RunId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The run.")]
 
 
@@ -71,6 +65,7 @@ def _transcript(
 @router.get(
     "",
     summary="List live sessions",
+    dependencies=access.LISTS,
     response_model=answers.SessionList,
     responses=documented(422),
 )
@@ -92,6 +87,7 @@ async def list_sessions(
     "",
     status_code=201,
     summary="Create a session",
+    dependencies=access.WORK,
     response_model=answers.Session,
     response_description="The session as it was stored.",
     responses=documented(400, 408, 413, 415, 422),
@@ -104,6 +100,7 @@ async def create_session(new: requests.SessionCreate, manager: Manager) -> Engin
 @router.get(
     "/archive",
     summary="List archived sessions",
+    dependencies=access.LISTS,
     response_model=answers.ArchivedSessionList,
     responses=documented(422),
 )
@@ -119,6 +116,7 @@ async def list_archived_sessions(
 @router.get(
     "/archive/{session_id}",
     summary="Show an archived session",
+    dependencies=access.TRANSCRIPTS,
     response_model=answers.ArchivedSession,
     responses=documented(404, 422),
 )
@@ -130,6 +128,7 @@ async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChat
 @router.delete(
     "/archive/{session_id}",
     summary="Delete an archived session for good",
+    dependencies=access.WORK,
     response_model=answers.DeleteResult,
     responses=documented(404, 409, 422),
 )
@@ -141,6 +140,7 @@ async def delete_archived_session(session_id: UUID, manager: Manager) -> Deleted
 @router.get(
     "/archive/{session_id}/messages",
     summary="Show the messages of an archived session",
+    dependencies=access.TRANSCRIPTS,
     response_model=answers.ArchivedTranscript,
     responses=documented(404, 422),
 )
@@ -154,7 +154,12 @@ async def get_archived_messages(
     return _transcript(session_id, _found(messages, session_id), paging)
 
 
-@router.get("/stats", summary="Count sessions and messages", response_model=answers.Counts)
+@router.get(
+    "/stats",
+    summary="Count sessions and messages",
+    dependencies=access.LISTS,
+    response_model=answers.Counts,
+)
 async def get_stats(manager: Manager) -> Stats:
     """How many sessions and messages there are, live and archived, in one moment."""
     return await manager.get_stats()
@@ -163,6 +168,7 @@ async def get_stats(manager: Manager) -> Stats:
 @router.get(
     "/left",
     summary="List sessions that a prune could not archive",
+    dependencies=access.FIGURES,
     response_model=answers.LeftList,
     responses=documented(422),
 )
@@ -176,6 +182,7 @@ async def list_left(
 @router.post(
     "/cleanup",
     summary="Archive old sessions",
+    dependencies=access.OPERATION,
     response_model=answers.CleanupResult,
     responses=documented(409, 422),
 )
@@ -192,6 +199,7 @@ async def cleanup(
 @router.get(
     "/runs",
     summary="List bulk runs",
+    dependencies=access.FIGURES,
     response_model=answers.RunList,
     responses=documented(422),
 )
@@ -205,6 +213,7 @@ async def list_runs(
 @router.post(
     "/runs/{run_id}/undo",
     summary="Undo a run",
+    dependencies=access.OPERATION,
     response_model=answers.UndoResult,
     responses=documented(404, 409, 422),
 )
@@ -232,6 +241,7 @@ async def undo_run(
 @router.get(
     "/{session_id}",
     summary="Show a live session",
+    dependencies=access.TRANSCRIPTS,
     response_model=answers.Session,
     responses=documented(404, 422),
 )
@@ -243,6 +253,7 @@ async def get_session(session_id: UUID, manager: Manager) -> EngineChatSession:
 @router.delete(
     "/{session_id}",
     summary="Delete a live session for good",
+    dependencies=access.WORK,
     response_model=answers.DeleteResult,
     responses=documented(404, 409, 422),
 )
@@ -254,6 +265,7 @@ async def delete_session(session_id: UUID, manager: Manager) -> Deleted:
 @router.get(
     "/{session_id}/messages",
     summary="Show the messages of a live session",
+    dependencies=access.TRANSCRIPTS,
     response_model=answers.Transcript,
     responses=documented(404, 422),
 )
@@ -269,6 +281,7 @@ async def get_messages(
     "/{session_id}/messages",
     status_code=201,
     summary="Add a message to a live session",
+    dependencies=access.WORK,
     response_model=answers.Message,
     response_description="The message as it was stored.",
     responses=documented(400, 404, 408, 413, 415, 422),
@@ -283,6 +296,7 @@ async def add_message(
 @router.get(
     "/{session_id}/history",
     summary="Show what has happened to a session",
+    dependencies=access.TRANSCRIPTS,
     response_model=answers.History,
     responses=documented(404, 422),
 )
@@ -298,6 +312,7 @@ async def get_history(session_id: UUID, manager: Manager) -> dict[str, Any]:
 @router.post(
     "/{session_id}/end",
     summary="End a live session",
+    dependencies=access.WORK,
     response_model=answers.EndResult,
     responses=documented(404, 422),
 )
@@ -309,6 +324,7 @@ async def end_session(session_id: UUID, manager: Manager) -> EngineChatSession:
 @router.post(
     "/{session_id}/archive",
     summary="Archive a session",
+    dependencies=access.WORK,
     response_model=answers.ArchiveResult,
     responses=documented(404, 409, 422),
 )
@@ -323,6 +339,7 @@ async def archive_session(session_id: UUID, manager: Manager) -> Archived:
 @router.post(
     "/{session_id}/restore",
     summary="Restore an archived session",
+    dependencies=access.WORK,
     response_model=answers.RestoreResult,
     responses=documented(404, 409, 422),
 )
@@ -337,6 +354,7 @@ async def restore_session(session_id: UUID, manager: Manager) -> Restored:
 @router.put(
     "/{session_id}/hold",
     summary="Place a session on hold",
+    dependencies=access.OPERATION,
     response_model=answers.Hold,
     response_description="The hold.",
     responses=documented(400, 404, 408, 413, 415, 422),
@@ -352,6 +370,7 @@ async def place_hold(session_id: UUID, hold: requests.HoldRequest, manager: Mana
 @router.delete(
     "/{session_id}/hold",
     summary="Release a hold",
+    dependencies=access.OPERATION,
     response_model=answers.ReleaseResult,
     responses=documented(404, 422),
 )

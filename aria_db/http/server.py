@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 import h11
@@ -20,6 +21,7 @@ from aria_db.errors import DatabaseUnavailable, InvalidConfiguration
 from aria_db.http import problems
 from aria_db.http.app import create_app, with_connect_timeout
 from aria_db.http.limits import DEFAULT, WAIT_SECONDS, Limits
+from aria_db.http.tokens import Token
 
 _ASK_AGAIN_SECONDS = 0.5
 
@@ -38,6 +40,8 @@ def serve(
     port: int,
     token: str | None = None,
     *,
+    tokens: Sequence[Token] = (),
+    actor_header: str | None = None,
     limits: Limits = DEFAULT,
     wait: float = WAIT_SECONDS,
 ) -> None:
@@ -48,7 +52,9 @@ def serve(
     :param database: the database.
     :param host: the address or name to listen at; beyond loopback only with a token.
     :param port: the port; 0 for any that is free.
-    :param token: what every request must send as a bearer token; None for no token.
+    :param token: as :func:`aria_db.http.app.create_app`.
+    :param tokens: as :func:`aria_db.http.app.create_app`.
+    :param actor_header: as :func:`aria_db.http.app.create_app`.
     :param limits: how much it takes on.
     :param wait: how many seconds a database that does not answer has to come up.
     :raises InvalidConfiguration: there is no token and others could connect, the host is
@@ -56,12 +62,12 @@ def serve(
     :raises DatabaseUnavailable: the database did not come up.
     :raises SystemExit: the port is in use.
     """
-    if token is None and not is_loopback(host):
+    if token is None and not tokens and not is_loopback(host):
         raise InvalidConfiguration(
             f"without a token, the server does not listen at {host or 'every address'}",
-            hint="Set ARIA_DB_TOKEN, or listen at 127.0.0.1.",
+            hint="Set ARIA_DB_TOKEN or ARIA_DB_TOKENS, or listen at 127.0.0.1.",
         )
-    app = create_app(database, token=token, limits=limits)
+    app = create_app(database, token=token, tokens=tokens, actor_header=actor_header, limits=limits)
     server = _Server(uvicorn.Config(app, host=host, port=port, http=_Protocol))
     _wait_for(database, wait)
     # What is imported by now stays: nothing that every garbage collection has to look at.

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aria_db.errors import InvalidConfiguration
 from aria_db.http.limits import WAIT_SECONDS, Limits
+from aria_db.http.tokens import Token, parse
 
 Number = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ARIA_DB_", extra="ignore", frozen=True)
 
     token: str | None = None
+    tokens: str | None = None
+    actor_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None
     max_body: Number = Limits.max_body
     body_timeout: Seconds = Limits.body_timeout
     connections: Number = Limits.connections
@@ -36,18 +39,25 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: Any, info: Any) -> Any:
         # But an empty token is refused: a secret that was not filled in must not open the API.
-        is_unset = value == "" and info.field_name != "token"
+        is_unset = value == "" and info.field_name not in {"token", "tokens"}
         return cls.model_fields[info.field_name].default if is_unset else value
 
     @model_validator(mode="after")
     def _refuse_the_old_name_alone(self) -> Self:
         # A server that ignored it would be open to everybody.
-        if not self.token and "ARIA_API_TOKEN" in os.environ:
+        if not (self.token or self.tokens) and "ARIA_API_TOKEN" in os.environ:
             raise InvalidConfiguration(
                 "ARIA_API_TOKEN was renamed: set ARIA_DB_TOKEN instead",
                 hint="To serve without a token, unset ARIA_API_TOKEN.",
             )
         return self
+
+    def known_tokens(self) -> tuple[Token, ...]:
+        """Return the tokens of ARIA_DB_TOKENS.
+
+        :raises InvalidConfiguration: as :func:`aria_db.http.tokens.parse`.
+        """
+        return () if self.tokens is None else parse(self.tokens)
 
     def limits(self) -> Limits:
         """Return how much the server takes on."""

@@ -125,7 +125,7 @@ def plan(
 def _hazards(connection: sa.Connection, plan: AdoptionPlan, target: str) -> tuple[Hazard, ...]:
     """Return the hazards of a database as it would be. The transaction is to be rolled back."""
     # A deploy, or another plan, may be creating the same objects.
-    connection.execute(verbatim(f"SET LOCAL lock_timeout = '{migrate.LOCK_TIMEOUT}'"))
+    connection.execute(sa.select(sa.func.set_config("lock_timeout", migrate.LOCK_TIMEOUT, True)))
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(migrate.ADVISORY_LOCK)))
     connection.execute(CreateSchema(target, if_not_exists=True))
     stand_ins = sa.func.pg_temp.adoption_stand_ins(plan.layout, plan.source, target)
@@ -138,10 +138,7 @@ def _hazards(connection: sa.Connection, plan: AdoptionPlan, target: str) -> tupl
         is_wanted = sql_object.kind != "table" or has_tables is None
         if is_wanted and sql_object.name not in sql_objects.CHAT_TABLES:
             connection.execute(verbatim(sql_object.text))
-    # The functions find the stand-ins before what is there now.
-    for name in ("archive_hazards", "archive_column_drift"):
-        path = f"pg_temp, {quoted(target)}"
-        connection.execute(verbatim(f"ALTER FUNCTION {name}() SET search_path = {path}"))
+    connection.execute(sa.select(sa.func.pg_temp.adoption_use_stand_ins(target)))
     found = (Hazard(*row) for row in connection.execute(functions.archive_hazards()))
     return tuple(hazard for hazard in found if hazard.hazard != "column drift")
 

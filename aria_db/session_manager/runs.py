@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -116,7 +115,7 @@ class Runs(Transactions):
         arguments: dict[str, Any],
         batch: Callable[[int, int], Awaitable[Sequence[int]]],
         limits: Limits,
-        left: Mapping[UUID, DatabaseError] = MappingProxyType({}),
+        left: Mapping[UUID, DatabaseError] | None = None,
     ) -> AsyncGenerator[Progress]:
         """Run batches until there is a reason to stop; keep the row of the run log.
 
@@ -130,7 +129,7 @@ class Runs(Transactions):
         arguments = {key: value for key, value in (arguments | asked).items() if value is not None}
         ((run_id,),) = await self._call(functions.begin_archive_run(kind, arguments, self._actor))
 
-        progress = Progress(run_id=run_id, left=left)
+        progress = Progress(run_id=run_id, left={} if left is None else left)
         stop_reason = error = None
         try:
             while stop_reason is None:

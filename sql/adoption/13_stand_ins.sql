@@ -19,3 +19,14 @@ AS $function$
     FROM pg_temp.adoption_changes(layout, source, target) AS changes
     ORDER BY changes.place;
 $function$;
+
+-- adoption_use_stand_ins: lets the functions that look find the stand-ins before what is there now.
+CREATE OR REPLACE FUNCTION pg_temp.adoption_use_stand_ins(target text)
+RETURNS void
+LANGUAGE plpgsql
+AS $function$
+BEGIN
+    EXECUTE format('ALTER FUNCTION %I.archive_hazards() SET search_path = pg_temp, %1$I', target);
+    EXECUTE format('ALTER FUNCTION %I.archive_column_drift() SET search_path = pg_temp, %1$I', target);
+END;
+$function$;

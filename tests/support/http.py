@@ -31,15 +31,18 @@ ROUTES_OF_ONE_SESSION = [
 
 @contextmanager
 def running(
-    database: Database, token: str | None = None, limits: Limits = DEFAULT
+    database: Database, token: str | None = None, limits: Limits = DEFAULT, **options: Any
 ) -> Iterator[httpx.Client]:
-    """Serve a database; give a client of the server, and stop both at the end."""
+    """Serve a database; give a client of the server, and stop both at the end.
+
+    :param options: of ``create_app``.
+    """
     # Named TCP, or asyncio does not set TCP_NODELAY and every answer takes 40 ms. It
     # listens already, so that what is sent before the server is ready waits.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    app = create_app(database, token=token, limits=limits)
+    app = create_app(database, token=token, limits=limits, **options)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -5,12 +5,15 @@ An operation returns what the client answered in the words of
 :class:`tests.proofs.model.model.Refused`. What a client does not tell is not in its answer, and
 what it cannot do it has no method for.
 
-``actor`` of a client is who is on record for what it does. SQL can say so in every call; the others
-have the setting ``aria_db.actor`` in their connections.
+``actor`` of a client is who is on record for what it does. SQL can say so in every call. The
+manager and HTTP have the setting ``aria_db.actor`` in their connections, and the command line
+says who runs it.
 """
 
 import asyncio
+import getpass
 import json
+import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import asdict, replace
@@ -362,11 +365,12 @@ class CommandLine:
     :param database: the database.
     """
 
-    actor = "aria-db"
+    # who runs this, and where; not the setting of the connection
+    actor = f"{getpass.getuser()}@{socket.gethostname()}"
 
     def __init__(self, database: Database) -> None:
         schema = {} if database.schema is None else {"ARIA_DB_SCHEMA": database.schema}
-        url = with_actor(database, self.actor).url.render_as_string(hide_password=False)
+        url = database.url.render_as_string(hide_password=False)
         self._run: Callable[..., cli.Outcome] = partial(cli.run, DATABASE_URL=url, **schema)
 
     def _json(self, *words: object) -> Any:
