@@ -49,8 +49,9 @@ def adopt(
     """Take over the chat tables that a database has, and upgrade it.
 
     All in one transaction, which waits for locks no longer than five seconds in all. No
-    live table is changed. To be run again when the application has added columns. Hazards
-    are what would make a move refuse, lose rows, be unsafe or be slow: see `aria-db check`.
+    live table is changed. Run it again when the application has added columns. Hazards are
+    what would make a move refuse, lose rows, be unsafe or be slow; `aria-db check` lists them
+    later.
     """
     from aria_db.errors import AdoptionRefused
     from aria_db.install import adoption, migrate
@@ -104,5 +105,5 @@ def _print_plan(plan: AdoptionPlan) -> None:
             for line in lines:
                 typer.echo(output.clean(line))
     if plan.hazards:
-        typer.echo("Hazards for moves, afterwards:")
+        typer.echo("Hazards after the adoption:")
         print_hazards(plan.hazards)

@@ -53,7 +53,7 @@ class IdPrefix:
         return str(self.whole or self.text)
 
 
-# As short as people abbreviate such ids.
+# Fewer would often be ambiguous.
 _FEWEST_DIGITS = 4
 
 
@@ -83,7 +83,7 @@ SessionId = Annotated[
     typer.Argument(
         metavar="ID",
         parser=_id_prefix,
-        help="The id of a session, or as many of its first digits as no other id has.",
+        help="The id of a session, or enough of its first digits to be unique.",
     ),
 ]
 SessionIds = Annotated[
@@ -91,7 +91,7 @@ SessionIds = Annotated[
     typer.Argument(
         metavar="ID",
         parser=_id_prefix,
-        help="Ids of sessions, or as many of their first digits as no other id has.",
+        help="Ids of sessions, or enough of their first digits to be unique.",
     ),
 ]
 Actor = Annotated[
@@ -99,7 +99,7 @@ Actor = Annotated[
     typer.Option(
         metavar="NAME",
         callback=utf8,
-        help="Who is on record for it. By default the user and host of this process.",
+        help="Who to record as the actor. By default the user and host of this process.",
     ),
 ]
 DatabaseUrl = Annotated[
@@ -181,7 +181,9 @@ def run_on(
     async def managed() -> Result:
         engine = database.async_engine(json_deserializer=readable_json)
         try:
-            manager = NativeSessionManager(engine).acting_as(actor or _this_user())
+            manager = NativeSessionManager(engine).acting_as(
+                _this_user() if actor is None else actor
+            )
             return await work(manager)
         finally:
             await engine.dispose()
@@ -207,7 +209,7 @@ def with_id(
 ) -> Callable[[NativeSessionManager], Awaitable[Result]]:
     """Return work for :func:`run` that looks for the id first.
 
-    :param wanted: the id, or the beginning of one; no such session or several end the process.
+    :param wanted: the id, or the beginning of one. If none or several match, exit.
     :param work: takes the whole id.
     """
 
@@ -221,9 +223,9 @@ def with_id(
 
 
 async def find_id(manager: NativeSessionManager, wanted: IdPrefix) -> UUID | None:
-    """Return the id that begins so; None if there is none. Several end the process.
+    """Return the id that begins so; None if there is none. If there are several, exit.
 
-    A whole id is not looked for.
+    A whole id is returned without looking for it.
     """
     if wanted.whole is not None:
         return wanted.whole

@@ -189,7 +189,7 @@ def run_loop(
         output.print_json({"dry_run": False, **_as_json(reached)})
     else:
         typer.echo(_summary(loop.done, reached))
-        for session_id, reason in reached.left.items():
+        for session_id, reason in (reached.left or {}).items():
             output.note(f"left: {session_id}: {output.one_line(reason.message)}")
         if loop.undo is not None and reached.sessions and progress.is_live():
             output.note(f"To undo it: aria-db {loop.undo.format(run_id=reached.run_id)}")
@@ -198,16 +198,19 @@ def run_loop(
 
 
 def _as_json(reached: Progress) -> dict[str, Any]:
-    left = [
-        {
-            "session_id": session_id,
-            "code": reason.sqlstate,
-            "message": reason.message,
-            "hint": reason.hint,
-        }
-        for session_id, reason in reached.left.items()
-    ]
-    return {**asdict(replace(reached, left={})), "left": left}
+    document = asdict(replace(reached, left=None))
+    del document["left"]
+    if reached.left is not None:
+        document["left"] = [
+            {
+                "session_id": session_id,
+                "code": reason.sqlstate,
+                "message": reason.message,
+                "hint": reason.hint,
+            }
+            for session_id, reason in reached.left.items()
+        ]
+    return document
 
 
 def _summary(done: str, reached: Progress) -> str:

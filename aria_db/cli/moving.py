@@ -67,7 +67,7 @@ def archive(
         typer.Option(
             metavar="AGE",
             parser=intervals.age,
-            help="All whose last update is so long ago: 30d, '2 weeks', P30D.",
+            help="Sessions last updated at least this long ago: 30d, '2 weeks', P30D.",
         ),
     ] = None,
     session_type: OfType = None,
@@ -86,12 +86,12 @@ def archive(
 ) -> None:
     """Move sessions with all their messages into the archive: by id, or all that filters find.
 
-    Ids are one transaction: when one session must not be moved, none is, and the exit status
-    is 1. An id that does not exist stops nothing: the others are archived, it is reported, and
-    the exit status is 1. Safe to repeat.
+    Ids are one transaction: if one session must not be moved, none is, and the exit status is
+    1. It reports an id that does not exist, archives the others, and exits with 1. Safe to
+    repeat.
 
-    Filters are a run in batches, as a prune is, after a count and a question. Sessions that
-    cannot be archived or are in use stay, with the reason; `aria-db restore --run` undoes it.
+    With filters, it counts, asks, and then archives in batches, as a prune does. Sessions that
+    cannot be archived, or are in use, stay, and it prints why. `aria-db restore --run` undoes it.
     """
     from aria_db.session_manager import SessionFilters
 
@@ -144,7 +144,8 @@ def restore(
             "--run",
             min=1,
             metavar="RUN",
-            help="What this run archived and nobody has touched since; see `aria-db runs`.",
+            help="Undo this run: restore what it archived, unless it has changed since. "
+            "`aria-db runs` lists the runs.",
         ),
     ] = None,
     archived_after: Annotated[
@@ -152,13 +153,13 @@ def restore(
         typer.Option(
             metavar="TIME",
             parser=intervals.moment,
-            help="All archived at this time or later: 2026-03-01, 2026-03-01T09:30Z, or 2d ago.",
+            help="Sessions archived at this time or later: 2026-03-01, 2026-03-01T09:30Z, 2d ago.",
         ),
     ] = None,
     archived_before: Annotated[
         datetime | None,
         typer.Option(
-            metavar="TIME", parser=intervals.moment, help="All archived before this time."
+            metavar="TIME", parser=intervals.moment, help="Sessions archived before this time."
         ),
     ] = None,
     session_type: OfType = None,
@@ -177,14 +178,13 @@ def restore(
 ) -> None:
     """Bring archived sessions back with all their messages: by id, by run, or by filters.
 
-    Ids are one transaction: when one session must not be moved, none is, and the exit status
-    is 1. An id that does not exist stops nothing: the others are restored, it is reported, and
-    the exit status is 1. Safe to repeat. Says from when the prune may archive a session again,
-    by the policy of its type.
+    Ids are one transaction: if one session must not be moved, none is, and the exit status is
+    1. It reports an id that does not exist, restores the others, and exits with 1. Safe to
+    repeat. It prints when the prune may archive each session again.
 
-    --run and filters are a run in batches, after a count and a question. Ctrl-C stops it after
-    the current batch; the same command goes on. Sessions that cannot be restored stay in the
-    archive, with the reason.
+    With --run or filters, it counts, asks, and then restores in batches. Ctrl-C stops it after
+    the current batch; run the same command again to continue. Sessions that cannot be restored
+    stay in the archive. It prints why; with --run, `aria-db left` does.
     """
     from aria_db.session_manager import SessionFilters
 
@@ -247,10 +247,10 @@ def _undo(
 def _note_what_stays(counted: Restorable) -> None:
     if counted.changed:
         sessions = output.count(counted.changed, "session")
-        output.note(f"{sessions}: restored, deleted or archived again since, and left alone")
+        output.note(f"Not restored: {sessions} (restored, deleted or archived again since)")
     if counted.conflicting:
         sessions = output.count(counted.conflicting, "session")
-        output.note(f"{sessions}: live as well, and left alone; see `aria-db conflicts`")
+        output.note(f"Not restored: {sessions} (live and archived; see `aria-db conflicts`)")
 
 
 def _restored(row: Restored) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # of a list on a terminal, and of what is read at a time where all is wanted
 _SHOWN = 50
-_READ_AT_ONCE = 500
+_READ_AT_ONCE = 5000
 
 # events after which a session is nowhere
 _ENDS = ("purged", "deleted")
@@ -116,9 +116,7 @@ def list_(
             show_default="updated; of the archive, archived",
         ),
     ] = None,
-    reverse: Annotated[
-        bool, typer.Option("--reverse", help="The other way round: the oldest first, Z to A.")
-    ] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
     database_url: DatabaseUrl = None,
     schema: Schema = None,
     as_json: Json = False,
@@ -245,9 +243,9 @@ def history(
     schema: Schema = None,
     as_json: Json = False,
 ) -> None:
-    """Show what has happened to a session, oldest first; also to one that is gone.
+    """Show what has happened to a session, oldest first, even if it is gone.
 
-    Of a session that is gone, the whole id is needed. In a pipe: one line per event, with tabs
+    For a session that is gone, give the whole id. In a pipe: one line per event, with tabs
     between when, what, the actor, the database role, the run, messages and detail.
     """
     work = with_id(session_id, lambda manager, found: manager.get_history(found))

@@ -59,7 +59,7 @@ def left(
     schema: Schema = None,
     as_json: Json = False,
 ) -> None:
-    """List the sessions that the last prune could not archive, with why and what to do.
+    """List the sessions that the last prune or undo could not move, with why and what to do.
 
     In a pipe: one line per session, with tabs between id, run, SQLSTATE, when, why and what
     to do. A session disappears from the list when it moves, and when a prune no longer has

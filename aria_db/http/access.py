@@ -14,12 +14,12 @@ from aria_db.session_manager import NativeSessionManager
 # Where BearerToken leaves the token of a request.
 SCOPE_KEY = "aria_db.token"
 
-# What changes nothing needs nobody on record.
+# These change nothing, so that no actor is recorded.
 _SAFE_METHODS = ("GET", "HEAD")
 
 
 class Roles:
-    """A dependency of a route: 403 for tokens of other roles. An operator may call every route.
+    """A dependency of a route: it refuses tokens of other roles. Operators may call every route.
 
     :param roles: those that may.
     """
@@ -46,7 +46,7 @@ LISTS = _for(Role.READER, Role.SUPPORT, Role.APP)
 """For lists and figures."""
 
 FIGURES = _for(Role.READER, Role.SUPPORT)
-"""For what is about the archive and not about sessions."""
+"""For runs and sessions that a prune left."""
 
 TRANSCRIPTS = _for(Role.SUPPORT, Role.APP)
 """For a session, its messages and its history."""
@@ -55,7 +55,7 @@ WORK = _for(Role.APP)
 """For what the application does to sessions."""
 
 OPERATION = _for()
-"""For what an operator alone may do."""
+"""For operators only."""
 
 
 async def _manager(request: Request) -> NativeSessionManager:
@@ -71,7 +71,8 @@ async def _manager(request: Request) -> NativeSessionManager:
         if request.method in _SAFE_METHODS:
             return manager
         raise HTTPException(
-            401, f"the header {header} must say who asks; the proxy in front of this server sets it"
+            401,
+            f"the header {header} must name the user; the proxy in front of this server sets it",
         ) from None
 
 

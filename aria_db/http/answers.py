@@ -327,7 +327,7 @@ class UndoResult(Answer):
 
 
 class Left(Answer):
-    """A session that a prune could not archive."""
+    """A session that a prune or an undo could not move."""
 
     session_id: UUID
     run_id: int | None = Field(description="The run that left it, if it was one.")
@@ -338,7 +338,7 @@ class Left(Answer):
 
 
 class LeftList(Answer):
-    """Sessions that a prune could not archive, the newest first."""
+    """Sessions that a prune or an undo could not move, the newest first."""
 
     model_config = example(
         {

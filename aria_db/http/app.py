@@ -90,7 +90,7 @@ def create_app(
     :param token: the token of an operator without a name; None for none.
     :param tokens: others, with their roles and names. Without any, everybody who can connect is
         an operator.
-    :param actor_header: the header in which a proxy says who asks; None where no proxy does.
+    :param actor_header: the header in which a proxy names the user; None without such a proxy.
     :param limits: how much it takes on.
     :raises InvalidConfiguration: a token is empty, a header cannot carry it, or it comes twice.
     """

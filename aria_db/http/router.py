@@ -167,7 +167,7 @@ async def get_stats(manager: Manager) -> Stats:
 
 @router.get(
     "/left",
-    summary="List sessions that a prune could not archive",
+    summary="List sessions that a prune or an undo could not move",
     dependencies=access.FIGURES,
     response_model=answers.LeftList,
     responses=documented(422),
@@ -220,10 +220,10 @@ async def list_runs(
 async def undo_run(
     run_id: RunId, query: Annotated[requests.UndoQuery, Query()], manager: Manager
 ) -> dict[str, Any]:
-    """Count what a prune or an archive run archived and nobody has touched since, or restore it.
+    """Restore what a prune or a bulk archive archived, unless it has changed since.
 
-    A dry run unless `dry_run=false`. It is a run of its own. Where it was cut off, the same call
-    goes on.
+    A dry run, which only counts, unless `dry_run=false`. After an interruption, send the same
+    call again to continue.
     """
     try:
         counted = await manager.count_restorable_sessions(run_id)
@@ -301,9 +301,9 @@ async def add_message(
     responses=documented(404, 422),
 )
 async def get_history(session_id: UUID, manager: Manager) -> dict[str, Any]:
-    """Who archived, restored, held, released, resolved, purged or deleted it; oldest first.
+    """Who archived, restored, held, released, resolved, purged or deleted it, oldest first.
 
-    Also of a session that is gone.
+    It works for a session that is gone, too.
     """
     events = _found(await manager.get_history(session_id), session_id)
     return {"session_id": session_id, "events": events}

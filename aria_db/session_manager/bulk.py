@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from aria_db import functions
 from aria_db.errors import (
@@ -34,6 +35,10 @@ _ENOUGH_MESSAGES = 5000
 
 # archive_sessions() or restore_sessions() of aria_db.functions
 Move = Callable[[Iterable[UUID], int, str | None], Any]
+
+
+class _Changed(Exception):
+    """A session has changed since it was picked: undo the batch."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Bulk(Runs):
         does. Sessions that cannot be archived, and sessions in use, stay where they are;
         ``left`` of the progress says why.
 
-        :param filters: which ones; they are asked when a batch begins.
+        :param filters: which ones. A session that no longer matches when it is locked stays.
         :param limits: how much, and how fast.
         :raises aria_db.errors.ColumnDrift: a column would be lost.
         """
@@ -87,7 +92,7 @@ class Bulk(Runs):
 
         Yields and ends as :meth:`archive_batches` does.
 
-        :param filters: which ones; they are asked when a batch begins.
+        :param filters: which ones.
         :param limits: how much, and how fast.
         :raises aria_db.errors.ColumnDrift: a column would be lost.
         """
@@ -137,13 +142,13 @@ class _Sweep:
         while picked := await self._next(size):
             try:
                 moved = await self._move(picked, run_id)
-            except _REASONS:
+            except (_Changed, *_REASONS):
                 moved = await self._one_by_one(picked, run_id)
             if moved:
                 break
         else:
-            # One session may have had to wait for another that refers to it, or it to.
-            moved = await self._one_by_one(list(self.left)[:size], run_id)
+            # A session moves after those that refer to it, or that it refers to.
+            moved = await self._one_by_one(list(self.left), run_id, most=size)
         messages = sum(row.message_count for row in moved)
         return len(moved), messages, len(self.left) - left_before
 
@@ -170,14 +175,35 @@ class _Sweep:
             await session.execute(_LOCK_TIMEOUT)
             statement = self.move(ids, run_id, self.manager._actor)
             rows: Sequence[Row[Any]] = (await session.execute(statement)).all()
-        # newly_archived or newly_restored: others may have moved some meanwhile.
-        return [row for row in rows if tuple(row)[3]]
+            # newly_archived or newly_restored: others may have moved some meanwhile.
+            moved = [row for row in rows if tuple(row)[3]]
+            if self.place is LIVE and await self._has_changed(session, moved):
+                raise _Changed
+        return moved
 
-    async def _one_by_one(self, ids: Sequence[UUID], run_id: int) -> list[Row[Any]]:
+    async def _has_changed(self, session: AsyncSession, moved: Sequence[Row[Any]]) -> bool:
+        """Return whether a session no longer matched when the move had locked it.
+
+        Its row in the archive is what the move deleted.
+        """
+        archived = ARCHIVE.listed
+        matching = select(func.count()).where(
+            archived.id.in_([row.id for row in moved]), *conditions(ARCHIVE.listing, self.filters)
+        )
+        return await session.scalar(matching) != len(moved)
+
+    async def _one_by_one(
+        self, ids: Sequence[UUID], run_id: int, most: int | None = None
+    ) -> list[Row[Any]]:
         moved: list[Row[Any]] = []
         for session_id in ids:
+            if len(moved) == most:
+                break
             try:
                 moved += await self._move([session_id], run_id)
+                self.left.pop(session_id, None)
+            except _Changed:
+                # The filters do not find it any more.
                 self.left.pop(session_id, None)
             except _REASONS as reason:
                 self.left[session_id] = reason

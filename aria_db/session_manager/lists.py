@@ -37,8 +37,8 @@ class SessionFilters:
     :param date_to: only those created before this time.
     :param updated_before: only those last updated before this time; those that were never
         updated, by when they were created.
-    :param archived_after: only those archived at this time or later; of the archive alone.
-    :param archived_before: only those archived before this time; of the archive alone.
+    :param archived_after: only those archived at this time or later; not for live sessions.
+    :param archived_before: only those archived before this time; not for live sessions.
     """
 
     agent_id: str | None = None
@@ -75,8 +75,8 @@ class Lists(Transactions):
         :param filters: which ones; by default all.
         :param sort: the column to sort by; equal ones are in the order of their ids.
         :param descending: whether the greatest comes first.
-        :raises aria_db.errors.InvalidArgument: it is no cursor of this order, the limit is
-            below 1, or a filter is of the archive alone.
+        :raises aria_db.errors.InvalidArgument: the cursor belongs to another order, the limit
+            is below 1, or a filter applies to archived sessions only.
         """
         return await self._page(LIVE.listing, filters, sort, descending, limit, offset, cursor)
 
@@ -116,7 +116,8 @@ class Lists(Transactions):
 
         ``archived_at`` is None for those that are live.
 
-        :param limit: as :meth:`list_sessions`, as all others.
+        The parameters are those of :meth:`list_sessions`.
+
         :raises aria_db.errors.InvalidArgument: as :meth:`list_sessions`.
         """
         return await self._page(EVERYWHERE, filters, sort, descending, limit, offset, cursor)
@@ -126,7 +127,7 @@ class Lists(Transactions):
 
         :param prefix: the first hexadecimal digits of an id, with hyphens or without.
         :param limit: how many to return at most.
-        :raises aria_db.errors.InvalidArgument: it has another character, or too many of them.
+        :raises aria_db.errors.InvalidArgument: it is not the beginning of a UUID.
         """
         digits = prefix.replace("-", "").lower()
         if not 1 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
@@ -204,7 +205,7 @@ async def _total(
     if total <= COUNTED:
         return total, False
     known = (filters.agent_id, filters.session_type, filters.date_from, filters.date_to)
-    # What other filters find, the planner is not asked.
+    # The planner cannot estimate the other filters.
     if replace(filters, search=filters.search or None) != SessionFilters(
         known[0], known[1], None, known[2], known[3]
     ):
@@ -221,7 +222,7 @@ def conditions(listing: Listing[Any], filters: SessionFilters) -> list[ColumnEle
 
     :param listing: the list.
     :param filters: which of its sessions are wanted.
-    :raises aria_db.errors.InvalidArgument: a filter is of the archive alone, and the list is not.
+    :raises aria_db.errors.InvalidArgument: a filter applies to archived sessions only.
     """
     listed = listing.listed
     found: list[ColumnElement[bool]] = []

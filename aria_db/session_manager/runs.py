@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -65,8 +65,8 @@ class Progress:
     :param left_behind: sessions that it had to leave where they are.
     :param stop_reason: why it has stopped; None while it goes on.
     :param run_id: its row in the run log.
-    :param left: of bulk work by filters, why each of these sessions was left. A prune and an
-        undo write that down: see :meth:`Runs.list_left`.
+    :param left: of bulk work by filters, why each session was left. None of other runs: a prune
+        and an undo write that down, see :meth:`Runs.list_left`.
     """
 
     batches: int = 0
@@ -75,7 +75,7 @@ class Progress:
     left_behind: int = 0
     stop_reason: str | None = None
     run_id: int | None = None
-    left: Mapping[UUID, DatabaseError] = field(default_factory=dict)
+    left: Mapping[UUID, DatabaseError] | None = None
 
 
 class Runs(Transactions):
@@ -129,7 +129,7 @@ class Runs(Transactions):
         arguments = {key: value for key, value in (arguments | asked).items() if value is not None}
         ((run_id,),) = await self._call(functions.begin_archive_run(kind, arguments, self._actor))
 
-        progress = Progress(run_id=run_id, left={} if left is None else left)
+        progress = Progress(run_id=run_id, left=left)
         stop_reason = error = None
         try:
             while stop_reason is None:

@@ -1,4 +1,4 @@
--- _check_undoable_run: refuses to undo a run that has archived nothing, or that still goes on.
+-- _check_undoable_run: refuses to undo a run that archives nothing, or that is still running.
 --
 -- A run that was killed can be undone: its connection is gone.
 CREATE OR REPLACE FUNCTION _check_undoable_run(run_id bigint)
@@ -27,13 +27,13 @@ BEGIN
     ELSIF v_run.state = 'running' THEN
         RAISE EXCEPTION 'run % is still running', run_id
             USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Nothing was restored. Stop it or wait for its end. A run whose connection was left open is '
-                'closed with finish_archive_run().';
+            HINT = 'Nothing was restored. Stop it, or wait until it ends. If only its connection is still there, '
+                'close the run with finish_archive_run().';
     END IF;
 END;
 $function$;
 
 COMMENT ON FUNCTION _check_undoable_run(bigint) IS
-'Internal to the undo of a run: refuses one that has archived nothing, or that is still running.';
+'Internal to the undo of a run: refuses one that archives nothing, or that is still running.';
 
 REVOKE ALL ON FUNCTION _check_undoable_run(bigint) FROM public;

@@ -1,9 +1,9 @@
 -- restore_run: one batch of undoing a run, in the caller's transaction.
 --
--- Brings back up to batch_size sessions that the run archived and nobody has touched since: those whose
--- row in the archive still has the archived_at that the run gave it. One that somebody has restored since,
--- and another run archived again, is left alone, whatever the order of ids and clocks: the row is
--- looked at again when it is locked. Last archived first. Returns how many sessions and messages; 0
+-- Restores up to batch_size sessions that the run archived and nobody has touched since: those whose row in
+-- the archive still has the archived_at that the run gave it. If a session was restored and another run
+-- archived it again, it stays. That does not depend on the order of ids and clocks: the row is checked again
+-- when it is locked. Last archived first. Returns how many sessions and messages; 0
 -- when nothing is left that can be restored now.
 --
 -- A session comes back together with the sessions of the run that it refers to, which may make a batch
@@ -93,11 +93,12 @@ BEGIN
             EXIT pick WHEN v_picked = '{}';
 
             WHILE NOT v_is_plain LOOP
+                v_parents := _archived_parents(v_picked);
                 v_parents := ARRAY(
                     SELECT archived.id
                     FROM engine_chat_session_archive AS archived
                     WHERE
-                        archived.id = ANY(_archived_parents(v_picked))
+                        archived.id = ANY(v_parents)
                         AND archived.id <> ALL(v_refused)
                         AND EXISTS (
                             SELECT 1 FROM engine_archive_event AS journal
@@ -129,7 +130,8 @@ BEGIN
                     sessions := 0;
                     messages := 0;
                     v_waiting := v_picked;
-                    -- One by one, and those that failed again while that helps: one may refer to another.
+                    -- One by one. Those that failed are tried again while that restores some: one may refer
+                    -- to another.
                     LOOP
                         v_failed := '[]';
                         FOREACH v_session_id IN ARRAY v_waiting LOOP

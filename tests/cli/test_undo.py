@@ -3,14 +3,18 @@
 import getpass
 import json
 import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
 import pytest
 
 from aria_db.database import Database
-from tests.support import events, new_session, places
-from tests.support.command_line import UNKNOWN, Cli, document, lines, refusal, start
+from tests.support import events, new_session, places, wait_until_something_is_blocked
+from tests.support.command_line import UNKNOWN, Cli, document, finish, lines, refusal, start
 from tests.support.retention import ARCHIVED, LIVE, old_sessions, where
 from tests.support.rows import delete_archived, live
 
@@ -40,7 +44,7 @@ def test_a_prune_is_counted_and_undone_by_its_number(
 
     undone = cli("restore", "--run", run_id, "--yes", "--batch-size", 3, "--actor", "ada")
 
-    assert "1 session: restored, deleted or archived again since" in undone.stderr
+    assert "Not restored: 1 session (restored, deleted or archived again since)" in undone.stderr
     assert lines(undone) == [
         "batch 1: 3 sessions, 9 messages",
         "batch 2: 4 sessions, 12 messages",
@@ -67,7 +71,7 @@ def test_an_undo_asks_and_refuses_what_is_no_such_run(
     assert places(connection, session_id) == ARCHIVED
 
 
-def test_the_history_of_a_session_is_told_also_when_it_is_gone(
+def test_history_shows_what_happened_to_a_session_even_after_it_is_gone(
     cli: Cli, connection: psycopg.Connection
 ) -> None:
     session_id = new_session(connection)
@@ -164,6 +168,26 @@ def test_ids_and_filters_are_not_given_together_nor_neither(command: str, cli: C
         assert cli(command, *arguments).returncode == 2
 
 
+def test_a_session_that_changes_before_it_is_locked_stays(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    session_id = new_session(connection, session_type="cron", updated_at="2020-01-01")
+    url = database.libpq_url()
+    arguments = ("archive", "--type", "cron", "--older-than", "30d", "--yes", "--json")
+    with psycopg.connect(url) as user:
+        # It is old when the command picks it, and locked then.
+        user.execute("UPDATE engine_chat_sessions SET updated_at = now()")
+        with start(*arguments, DATABASE_URL=url) as process:
+            wait_until_something_is_blocked(connection)
+            user.commit()
+            done = finish(process)
+
+    # By then, the command may have given up waiting for it.
+    assert document(done)["sessions"] == 0
+    assert places(connection, session_id) == LIVE
+    assert events(connection) == []
+
+
 # Lists and prefixes
 
 
@@ -234,3 +258,76 @@ def test_an_undo_that_is_killed_goes_on_when_it_is_run_again(
     assert cli("restore", "--run", run_id, "--yes").returncode == 0
 
     assert live(connection) == before
+
+
+@pytest.mark.slow
+def test_a_large_prune_is_undone_while_others_write_though_the_undo_is_killed(
+    cli: Cli, database: Database, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        """
+        INSERT INTO engine_chat_sessions (title, updated_at, metadata)
+        SELECT 'session ' || number, timestamptz '2020-01-01' + number * interval '1 s',
+            jsonb_build_object('number', number)
+        FROM generate_series(1, 20000) AS number;
+        INSERT INTO engine_chat_messages (session_id, role, content)
+        SELECT id, role, title || ' by ' || role
+        FROM engine_chat_sessions, unnest('{user,assistant}'::text[]) AS role;
+        """
+    )
+    before = live(connection)
+    ids = {row.session_id for row in before}
+    url = database.libpq_url()
+    run_id = document(cli("prune", "--json"))["run_id"]
+    assert live(connection) == []
+    arguments = ("restore", "--run", run_id, "--yes", "--json", "--batch-size", 250)
+
+    with writing(url) as written:
+        with start(*arguments, DATABASE_URL=url) as process:
+            while not 0 < restored(connection, run_id) < 20_000:
+                assert process.poll() is None
+            process.kill()
+        assert 0 < restored(connection, run_id) < 20_000
+        done = document(cli(*arguments))
+
+    assert (done["stop_reason"], done["left_behind"]) == ("nothing left", 0)
+    after = live(connection)
+    assert [row for row in after if row.session_id in ids] == before
+    assert {row.session_id for row in after} - ids == set(written)
+    assert len(written) > 10
+
+
+@contextmanager
+def writing(url: str) -> Iterator[list[UUID]]:
+    """Create, archive and restore other sessions meanwhile; give their ids."""
+    written: list[UUID] = []
+    is_over = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(url, autocommit=True) as own:
+            while not is_over.is_set():
+                session_id = new_session(own, 2)
+                own.execute("SELECT archive_session(%s)", (session_id,))
+                own.execute("SELECT restore_session(%s)", (session_id,))
+                written.append(session_id)
+
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(write)
+        try:
+            yield written
+        finally:
+            is_over.set()
+            writer.result()
+
+
+def restored(connection: psycopg.Connection, run_id: int) -> int:
+    """Return how many sessions undos of a run have restored."""
+    row = connection.execute(
+        """
+        SELECT coalesce(sum(sessions), 0) FROM engine_archive_run
+        WHERE kind = 'undo' AND arguments -> 'run_id' = to_jsonb(%s::bigint)
+        """,
+        (run_id,),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -49,7 +49,9 @@ def test_a_run_that_is_running_or_unknown_is_not_undone(
     assert where(connection, ids) == [ARCHIVED]
 
 
-def test_the_history_of_a_session_is_told_also_when_it_is_gone(client: httpx.Client) -> None:
+def test_history_shows_what_happened_to_a_session_even_after_it_is_gone(
+    client: httpx.Client,
+) -> None:
     session_id = create(client, messages=2)
     path = f"{SESSIONS}/{session_id}/history"
     assert client.get(path).json() == {"session_id": session_id, "events": []}

@@ -511,8 +511,8 @@ BEGIN
     ELSIF v_run.state = 'running' THEN
         RAISE EXCEPTION 'run % is still running', run_id
             USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Nothing was restored. Stop it or wait for its end. A run whose connection was left open is '
-                'closed with finish_archive_run().';
+            HINT = 'Nothing was restored. Stop it, or wait until it ends. If only its connection is still there, '
+                'close the run with finish_archive_run().';
     END IF;
 END;
 $$;
@@ -521,7 +521,7 @@ $$;
 -- Name: FUNCTION _check_undoable_run(run_id bigint); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public._check_undoable_run(run_id bigint) IS 'Internal to the undo of a run: refuses one that has archived nothing, or that is still running.';
+COMMENT ON FUNCTION public._check_undoable_run(run_id bigint) IS 'Internal to the undo of a run: refuses one that archives nothing, or that is still running.';
 
 --
 -- Name: _check_unseen_holds(uuid[]); Type: FUNCTION; Schema: public; Owner: -
@@ -4409,11 +4409,12 @@ BEGIN
             EXIT pick WHEN v_picked = '{}';
 
             WHILE NOT v_is_plain LOOP
+                v_parents := _archived_parents(v_picked);
                 v_parents := ARRAY(
                     SELECT archived.id
                     FROM engine_chat_session_archive AS archived
                     WHERE
-                        archived.id = ANY(_archived_parents(v_picked))
+                        archived.id = ANY(v_parents)
                         AND archived.id <> ALL(v_refused)
                         AND EXISTS (
                             SELECT 1 FROM engine_archive_event AS journal
@@ -4445,7 +4446,8 @@ BEGIN
                     sessions := 0;
                     messages := 0;
                     v_waiting := v_picked;
-                    -- One by one, and those that failed again while that helps: one may refer to another.
+                    -- One by one. Those that failed are tried again while that restores some: one may refer
+                    -- to another.
                     LOOP
                         v_failed := '[]';
                         FOREACH v_session_id IN ARRAY v_waiting LOOP

@@ -828,9 +828,9 @@ def _undo() -> Mutations:
     )
     yield fault(
         "_check_undoable_run",
-        "a run that goes on is undone",
+        "a running run is undone",
         ("v_run.state = 'running'", "FALSE"),
-        test=_UNDO("test_a_run_that_goes_on_is_not_undone_and_one_that_was_killed_is[the undo]"),
+        test=_UNDO("test_a_running_run_is_not_undone_and_a_killed_one_is[the undo]"),
     )
     yield fault(
         "finish_archive_run",
@@ -846,5 +846,5 @@ def _undo() -> Mutations:
         "archive_history",
         "the newest comes first",
         ("ORDER BY journal.at, journal.id", "ORDER BY journal.at DESC, journal.id DESC"),
-        test="cli/test_undo.py::test_the_history_of_a_session_is_told_also_when_it_is_gone",
+        test="cli/test_undo.py::test_history_shows_what_happened_to_a_session_even_after_it_is_gone",
     )

@@ -70,7 +70,7 @@ def test_a_dry_run_prints_the_hazards(
 
     printed = lines(cli("adopt", "--dry-run"))
 
-    start = printed.index("Hazards for moves, afterwards:")
+    start = printed.index("Hazards after the adoption:")
     hazards = "\n".join(printed[start:])
     assert "--   refuses: dependent without handling" in hazards
     assert "aria-db dependents set" in hazards

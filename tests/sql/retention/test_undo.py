@@ -399,7 +399,7 @@ CALLS: dict[str, Callable[[psycopg.Connection, Any], object]] = {
 
 
 @pytest.mark.parametrize("called", CALLS.values(), ids=CALLS)
-def test_a_run_that_goes_on_is_not_undone_and_one_that_was_killed_is(
+def test_a_running_run_is_not_undone_and_a_killed_one_is(
     connection: psycopg.Connection,
     connect: Connect,
     called: Callable[[psycopg.Connection, Any], object],
