@@ -263,6 +263,7 @@ class EngineArchiveRun(RunColumns, Base):
     __tablename__ = "engine_archive_run"
 
     backend_pid: Mapped[int] = mapped_column(BigInteger)
+    reached: Mapped[datetime | None]
 
 
 class EngineArchiveRunList(RunColumns, ViewBase):

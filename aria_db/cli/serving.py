@@ -67,7 +67,7 @@ def serve(
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; /docs describes it.
 
-    With ARIA_DB_TOKEN or ARIA_DB_TOKENS (name:role:token,…) set, every call needs a bearer
+    With ARIA_DB_TOKEN or ARIA_DB_TOKENS (name:role:token,...) set, every call needs a bearer
     token. Without, it listens at loopback addresses only. ARIA_DB_ACTOR_HEADER is the header
     in which a proxy names the user.
     """

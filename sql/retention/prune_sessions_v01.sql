@@ -19,7 +19,8 @@
 -- later run. If that leaves nothing of a batch, the next sessions are picked.
 --
 -- The pick goes through indexes alone: updated_at bounds what is read of the index, before the
--- age of each session is asked. Soft-deleted sessions come last, because there may be no index
+-- age of each session is asked. A batch of a run begins where the one before has ended, so that sessions that
+-- were restored lately, and others that stay, are not read for each batch. Soft-deleted sessions come last, because there may be no index
 -- on what tells them. The statement is planned for each batch, which costs less than a plan that
 -- was made for other conditions.
 --
@@ -55,7 +56,7 @@ DECLARE
     c_is_due CONSTANT text := 'candidate.age_from < now() - coalesce($2, candidate.archive_after)';
     -- What to pick, one after the other. $1 bounds what is read of the index on updated_at.
     c_conditions CONSTANT text[] := ARRAY[
-        'candidate.updated_at < $1 AND ' || c_is_due,
+        'candidate.updated_at < $1 AND candidate.updated_at >= $7 AND ' || c_is_due,
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
@@ -65,6 +66,9 @@ DECLARE
     v_may_move text;
     v_condition text;
     v_before timestamptz;
+    v_from timestamptz := '-infinity';
+    v_reached timestamptz;
+    v_updated_at timestamptz;
     v_is_plain boolean;
     v_picked uuid[];
     v_messages_picked bigint;
@@ -86,6 +90,17 @@ BEGIN
     PERFORM _check_prune_arguments(older_than, session_type);
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{prune}');
+        v_from := coalesce(
+            (
+                SELECT run.reached FROM engine_archive_run AS run
+                WHERE
+                    run.id = prune_sessions.run_id
+                    -- a batch that asks for something else begins at the beginning
+                    AND (run.arguments ->> 'older_than')::interval IS NOT DISTINCT FROM prune_sessions.older_than
+                    AND run.arguments ->> 'session_type' IS NOT DISTINCT FROM prune_sessions.session_type
+            ),
+            v_from
+        );
     END IF;
     v_is_plain := _lock_and_check_tables();
 
@@ -117,14 +132,16 @@ BEGIN
         BEGIN
             v_picked := '{}';
             v_messages_picked := 0;
+            v_reached := NULL;
             FOREACH v_condition IN ARRAY c_conditions LOOP
                 EXIT WHEN v_messages_picked >= c_enough_messages OR cardinality(v_picked) = batch_size;
                 -- A loop, and no array of ids: it locks and counts a few rows ahead of the current
                 -- one, and few for nothing when the batch is full.
-                FOR v_session_id, v_messages IN EXECUTE format(
+                FOR v_session_id, v_updated_at, v_messages IN EXECUTE format(
                     $statement$
                     SELECT
                         candidate.id,
+                        candidate.updated_at,
                         CASE WHEN candidate.message_count > 0 THEN candidate.message_count ELSE (
                             SELECT count(*) FROM engine_chat_messages AS live_message
                             WHERE live_message.session_id = candidate.id
@@ -144,13 +161,21 @@ BEGIN
                     v_condition, v_may_move
                 ) USING
                     v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked),
-                    run_id
+                    run_id, v_from
                 LOOP
+                    IF v_condition = c_conditions[1] THEN
+                        v_reached := v_updated_at;
+                    END IF;
                     v_picked := v_picked || v_session_id;
                     v_messages_picked := v_messages_picked + v_messages;
                     EXIT WHEN v_messages_picked >= c_enough_messages;
                 END LOOP;
             END LOOP;
+            -- What others referred to may be free by now: once more from the beginning.
+            IF v_picked = '{}' AND NOT v_is_plain AND v_from > '-infinity' THEN
+                v_from := '-infinity';
+                RAISE EXCEPTION USING ERRCODE = 'no_data_found';
+            END IF;
             EXIT pick WHEN v_picked = '{}';
 
             BEGIN
@@ -273,7 +298,7 @@ BEGIN
         PERFORM _set_constraints(FALSE);
     END IF;
     IF run_id IS NOT NULL AND sessions > 0 THEN
-        PERFORM _record_archive_batch(run_id, sessions, messages);
+        PERFORM _record_archive_batch(run_id, sessions, messages, coalesce(v_reached, v_from));
     END IF;
     RETURN NEXT;
 END;

@@ -10,6 +10,8 @@ CREATE TABLE engine_archive_run (
     -- the connection of the last batch: while it exists, the run is running
     backend_pid bigint NOT NULL,
     last_batch_at timestamptz,
+    -- of a prune: the updated_at up to which its batches have read the sessions
+    reached timestamptz,
     batches bigint NOT NULL DEFAULT 0,
     sessions bigint NOT NULL DEFAULT 0,
     messages bigint NOT NULL DEFAULT 0,

@@ -1563,10 +1563,10 @@ $$;
 COMMENT ON FUNCTION public._raise_move_error(place text, sqlstate_raised text, message text, detail text, constraint_schema text, constraint_table text, constraint_name text, is_plain boolean) IS 'Internal to the moves: raises an error in the middle of a move as one of AR005, AR006 and AR007.';
 
 --
--- Name: _record_archive_batch(bigint, bigint, bigint); Type: FUNCTION; Schema: public; Owner: -
+-- Name: _record_archive_batch(bigint, bigint, bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) RETURNS void
+CREATE FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint, reached timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
@@ -1576,6 +1576,7 @@ BEGIN
         sessions = run.sessions + _record_archive_batch.sessions,
         messages = run.messages + _record_archive_batch.messages,
         last_batch_at = clock_timestamp(),
+        reached = _record_archive_batch.reached,
         backend_pid = pg_backend_pid()
     WHERE run.id = _record_archive_batch.run_id AND run.finished_at IS NULL;
     IF NOT FOUND THEN
@@ -1587,10 +1588,10 @@ END;
 $$;
 
 --
--- Name: FUNCTION _record_archive_batch(run_id bigint, sessions bigint, messages bigint); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION _record_archive_batch(run_id bigint, sessions bigint, messages bigint, reached timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) IS 'Internal to bulk work: adds a batch to the row of its run.';
+COMMENT ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint, reached timestamp with time zone) IS 'Internal to bulk work: adds a batch to the row of its run.';
 
 --
 -- Name: _referring_keys(); Type: FUNCTION; Schema: public; Owner: -
@@ -3685,7 +3686,7 @@ DECLARE
     c_is_due CONSTANT text := 'candidate.age_from < now() - coalesce($2, candidate.archive_after)';
     -- What to pick, one after the other. $1 bounds what is read of the index on updated_at.
     c_conditions CONSTANT text[] := ARRAY[
-        'candidate.updated_at < $1 AND ' || c_is_due,
+        'candidate.updated_at < $1 AND candidate.updated_at >= $7 AND ' || c_is_due,
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
@@ -3695,6 +3696,9 @@ DECLARE
     v_may_move text;
     v_condition text;
     v_before timestamptz;
+    v_from timestamptz := '-infinity';
+    v_reached timestamptz;
+    v_updated_at timestamptz;
     v_is_plain boolean;
     v_picked uuid[];
     v_messages_picked bigint;
@@ -3716,6 +3720,17 @@ BEGIN
     PERFORM _check_prune_arguments(older_than, session_type);
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{prune}');
+        v_from := coalesce(
+            (
+                SELECT run.reached FROM engine_archive_run AS run
+                WHERE
+                    run.id = prune_sessions.run_id
+                    -- a batch that asks for something else begins at the beginning
+                    AND (run.arguments ->> 'older_than')::interval IS NOT DISTINCT FROM prune_sessions.older_than
+                    AND run.arguments ->> 'session_type' IS NOT DISTINCT FROM prune_sessions.session_type
+            ),
+            v_from
+        );
     END IF;
     v_is_plain := _lock_and_check_tables();
 
@@ -3747,14 +3762,16 @@ BEGIN
         BEGIN
             v_picked := '{}';
             v_messages_picked := 0;
+            v_reached := NULL;
             FOREACH v_condition IN ARRAY c_conditions LOOP
                 EXIT WHEN v_messages_picked >= c_enough_messages OR cardinality(v_picked) = batch_size;
                 -- A loop, and no array of ids: it locks and counts a few rows ahead of the current
                 -- one, and few for nothing when the batch is full.
-                FOR v_session_id, v_messages IN EXECUTE format(
+                FOR v_session_id, v_updated_at, v_messages IN EXECUTE format(
                     $statement$
                     SELECT
                         candidate.id,
+                        candidate.updated_at,
                         CASE WHEN candidate.message_count > 0 THEN candidate.message_count ELSE (
                             SELECT count(*) FROM engine_chat_messages AS live_message
                             WHERE live_message.session_id = candidate.id
@@ -3774,13 +3791,21 @@ BEGIN
                     v_condition, v_may_move
                 ) USING
                     v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked),
-                    run_id
+                    run_id, v_from
                 LOOP
+                    IF v_condition = c_conditions[1] THEN
+                        v_reached := v_updated_at;
+                    END IF;
                     v_picked := v_picked || v_session_id;
                     v_messages_picked := v_messages_picked + v_messages;
                     EXIT WHEN v_messages_picked >= c_enough_messages;
                 END LOOP;
             END LOOP;
+            -- What others referred to may be free by now: once more from the beginning.
+            IF v_picked = '{}' AND NOT v_is_plain AND v_from > '-infinity' THEN
+                v_from := '-infinity';
+                RAISE EXCEPTION USING ERRCODE = 'no_data_found';
+            END IF;
             EXIT pick WHEN v_picked = '{}';
 
             BEGIN
@@ -3903,7 +3928,7 @@ BEGIN
         PERFORM _set_constraints(FALSE);
     END IF;
     IF run_id IS NOT NULL AND sessions > 0 THEN
-        PERFORM _record_archive_batch(run_id, sessions, messages);
+        PERFORM _record_archive_batch(run_id, sessions, messages, coalesce(v_reached, v_from));
     END IF;
     RETURN NEXT;
 END;
@@ -5492,6 +5517,7 @@ CREATE TABLE public.engine_archive_run (
     started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     backend_pid bigint NOT NULL,
     last_batch_at timestamp with time zone,
+    reached timestamp with time zone,
     batches bigint DEFAULT 0 NOT NULL,
     sessions bigint DEFAULT 0 NOT NULL,
     messages bigint DEFAULT 0 NOT NULL,
@@ -6256,10 +6282,10 @@ REVOKE ALL ON FUNCTION public._move_back(session_ids uuid[], is_plain boolean) F
 REVOKE ALL ON FUNCTION public._raise_move_error(place text, sqlstate_raised text, message text, detail text, constraint_schema text, constraint_table text, constraint_name text, is_plain boolean) FROM PUBLIC;
 
 --
--- Name: FUNCTION _record_archive_batch(run_id bigint, sessions bigint, messages bigint); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION _record_archive_batch(run_id bigint, sessions bigint, messages bigint, reached timestamp with time zone); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint, reached timestamp with time zone) FROM PUBLIC;
 
 --
 -- Name: FUNCTION _referring_keys(); Type: ACL; Schema: public; Owner: -

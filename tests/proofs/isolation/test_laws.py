@@ -116,7 +116,7 @@ FAULTS = {
         (("delete_archived", "hold"), "archived", "delete of event"),
     ),
     "the run has other figures than its events": (
-        "_record_archive_batch(bigint, bigint, bigint)",
+        "_record_archive_batch(bigint, bigint, bigint, timestamptz)",
         (r"run\.sessions \+", "1 +"),
         (("hold", "prune"), "live", "the run of prune has"),
     ),

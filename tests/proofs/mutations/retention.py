@@ -10,7 +10,7 @@ def mutations() -> Mutations:
     yield from _purge()
     yield from _holds()
     yield from _runs()
-    yield from _undo()
+    yield from _undo_and_grace()
 
 
 _PRUNE = "sql/retention/test_prune.py::{}".format
@@ -678,12 +678,14 @@ def _runs() -> Mutations:
         ("        last_batch_at = clock_timestamp(),\n", ""),
         test=RUNS["figures"].format("prune_sessions"),
     )
-    batch = "        PERFORM _record_archive_batch(run_id, sessions, messages);\n"
-    for name in ("prune_sessions", "purge_archive"):
+    for name, reached in (
+        ("prune_sessions", ", coalesce(v_reached, v_from)"),
+        ("purge_archive", ""),
+    ):
         yield fault(
             name,
             "a batch is not in the figures of its run",
-            (batch, ""),
+            (f"        PERFORM _record_archive_batch(run_id, sessions, messages{reached});\n", ""),
             test=RUNS["figures"].format(name),
         )
     yield fault(
@@ -776,7 +778,26 @@ def _runs() -> Mutations:
 _UNDO = "sql/retention/test_undo.py::{}".format
 
 
-def _undo() -> Mutations:
+def _undo_and_grace() -> Mutations:
+    yield fault(
+        "prune_sessions",
+        "each batch of a run reads all that stays",
+        ("AND candidate.updated_at >= $7 AND", "AND $7 IS NOT NULL AND"),
+        test=_PRUNE("test_a_run_reads_sessions_in_grace_once_and_not_for_each_batch"),
+    )
+    yield fault(
+        "prune_sessions",
+        "a batch that asks for another type begins where the last has ended",
+        (
+            "                    AND run.arguments ->> 'session_type' IS NOT DISTINCT FROM"
+            " prune_sessions.session_type\n",
+            "",
+        ),
+        test=_PRUNE(
+            "test_a_batch_of_a_run_that_asks_for_something_else_begins_at_the_beginning"
+            "[{'session_type': 'chat'}]"
+        ),
+    )
     yield fault(
         "restore_run",
         "a session that another run archived last is restored",

@@ -106,7 +106,7 @@ MATRIX = {
     "_lock_dependent_tables()": (NO, NO, NO),
     "_move_back(uuid[],boolean)": (NO, NO, NO),
     "_raise_move_error(text,text,text,text,text,text,text,boolean)": (NO, NO, NO),
-    "_record_archive_batch(bigint,bigint,bigint)": (NO, NO, NO),
+    "_record_archive_batch(bigint,bigint,bigint,timestamp with time zone)": (NO, NO, NO),
     "_referring_keys()": (NO, NO, NO),
     "_refuse_dependent(oid,name,text,uuid,text)": (NO, NO, NO),
     "_refuse_if_held(uuid[],text)": (NO, NO, NO),

@@ -49,7 +49,7 @@ RETURNS TABLE (sessions bigint, messages bigint, left_behind bigint)
 LANGUAGE sql AS 'SELECT 1/0, 1/0, 1/0';
 CREATE FUNCTION decoy.finish_archive_run(bigint, text, text) RETURNS void
 LANGUAGE sql AS 'SELECT 1/0';
-CREATE FUNCTION decoy._record_archive_batch(bigint, bigint, bigint) RETURNS void
+CREATE FUNCTION decoy._record_archive_batch(bigint, bigint, bigint, timestamptz) RETURNS void
 LANGUAGE sql AS 'SELECT 1/0';
 CREATE FUNCTION decoy._actor(text) RETURNS text LANGUAGE sql AS 'SELECT (1/0)::text';
 CREATE PROCEDURE decoy.prune_old_sessions(interval, text, integer, interval, text)

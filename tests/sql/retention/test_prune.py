@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from uuid import UUID
 
 import psycopg
@@ -15,6 +16,7 @@ from tests.support.retention import (
     NOTHING,
     Moved,
     archive,
+    begin_run,
     copy_to_archive,
     forbid,
     forbid_a_title,
@@ -668,3 +670,59 @@ def test_four_prunes_at_once_while_writers_add_messages_lose_and_double_nothing(
         """,
     )
     assert total == [20_000 + accepted] * 2
+
+
+# Where a batch of a run begins
+
+
+def test_a_run_reads_sessions_in_grace_once_and_not_for_each_batch(
+    connection: psycopg.Connection,
+) -> None:
+    for _ in range(20):
+        session_restored(connection, "1 day")
+    old = [session_of_age(connection, "300 days") for _ in range(10)]
+    run_id = begin_run(connection, "prune")
+
+    def read(batches: int) -> int:
+        """Return how often the journal was looked at, which is once for each session read."""
+        before = journal_reads(connection)
+        for _ in range(batches):
+            assert prune(connection, batch_size=1, run_id=run_id).sessions == 1
+        return journal_reads(connection) - before
+
+    first, others = read(1), read(9)
+
+    assert first > 20
+    assert others < 9 * 20
+    assert where(connection, old) == [ARCHIVED] * 10
+    assert prune(connection, run_id=run_id) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"older_than": timedelta(days=1)}, {"session_type": "chat"}], ids=str
+)
+def test_a_batch_of_a_run_that_asks_for_something_else_begins_at_the_beginning(
+    connection: psycopg.Connection, arguments: dict[str, object]
+) -> None:
+    young = session_of_age(connection, "40 days", session_type="interactive")
+    chat = session_of_age(connection, "500 days", session_type="chat")
+    set_policy(connection, "chat", archive_after="1000 days")
+    run_id = begin_run(connection, "prune")
+    prune(connection, run_id=run_id)
+    assert where(connection, [young, chat]) == [ARCHIVED, LIVE]
+
+    if "session_type" in arguments:
+        set_policy(connection, "chat", archive_after="30 days")
+    assert prune(connection, run_id=run_id, **arguments).sessions == 1
+
+    assert where(connection, [chat]) == [ARCHIVED]
+
+
+def journal_reads(connection: psycopg.Connection) -> int:
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    reads = one(
+        connection,
+        "SELECT idx_scan FROM pg_stat_user_tables WHERE relname = 'engine_archive_event'",
+    )
+    assert isinstance(reads, int)
+    return reads
