@@ -19,10 +19,10 @@
 -- later run. If that leaves nothing of a batch, the next sessions are picked.
 --
 -- The pick goes through indexes alone: updated_at bounds what is read of the index, before the
--- age of each session is asked. A batch of a run begins where the one before has ended, so that sessions that
--- were restored lately, and others that stay, are not read for each batch. Soft-deleted sessions come last, because there may be no index
--- on what tells them. The statement is planned for each batch, which costs less than a plan that
--- was made for other conditions.
+-- age of each session is asked. A batch of a run begins where the one before has ended, so that
+-- sessions that were restored lately, and others that stay, are not read for each batch.
+-- Soft-deleted sessions come last, because there may be no index on what tells them. The
+-- statement is planned for each batch, which costs less than a plan for other conditions.
 --
 -- Sessions to which rows of other tables refer, so that their move would be refused (AR005), are left
 -- out as a set; when nothing else is left, they are written down. A session that had to be left is not
@@ -54,9 +54,10 @@ AS $function$
 DECLARE
     c_enough_messages CONSTANT bigint := 5000;
     c_is_due CONSTANT text := 'candidate.age_from < now() - coalesce($2, candidate.archive_after)';
-    -- What to pick, one after the other. $1 bounds what is read of the index on updated_at.
+    -- What to pick, one after the other. $1 and $4 bound what is read of the index on updated_at;
+    -- $2 is older_than.
     c_conditions CONSTANT text[] := ARRAY[
-        'candidate.updated_at < $1 AND candidate.updated_at >= $7 AND ' || c_is_due,
+        'candidate.updated_at < $1 AND candidate.updated_at >= $4 AND ' || c_is_due,
         'candidate.updated_at IS NULL AND ' || c_is_due,
         'candidate.is_soft_deleted'
     ];
@@ -112,10 +113,10 @@ BEGIN
         INTO v_is_referred, v_referring
         FROM _referring_keys() AS referring;
     END IF;
-    -- $6 is the run.
+    -- $5 is the run.
     v_may_move := format(
         'NOT (%s) AND NOT EXISTS (SELECT 1 FROM engine_archive_left AS left_already '
-        'WHERE left_already.session_id = candidate.id AND left_already.run_id = $6)',
+        'WHERE left_already.session_id = candidate.id AND left_already.run_id = $5)',
         v_is_referred
     );
 
@@ -152,16 +153,16 @@ BEGIN
                         AND candidate.session_type = coalesce($3, candidate.session_type)
                         AND NOT candidate.is_held
                         AND NOT candidate.is_conflicting
-                        AND candidate.id <> ALL($4)
+                        AND candidate.id <> ALL($6)
                         AND %s
                     ORDER BY candidate.updated_at
-                    LIMIT $5
+                    LIMIT $7
                     FOR UPDATE SKIP LOCKED
                     $statement$,
                     v_condition, v_may_move
                 ) USING
-                    v_before, older_than, session_type, v_picked || v_refused, batch_size - cardinality(v_picked),
-                    run_id, v_from
+                    v_before, older_than, session_type, v_from, run_id, v_picked || v_refused,
+                    batch_size - cardinality(v_picked)
                 LOOP
                     IF v_condition = c_conditions[1] THEN
                         v_reached := v_updated_at;
@@ -263,7 +264,7 @@ BEGIN
             INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
             SELECT
                 candidate.id,
-                $4,
+                $5,
                 'AR005',
                 format('session %%s has rows in %%s, which refer to it', candidate.id, %s),
                 'SELECT * FROM archive_dependents() (`aria-db dependents`) lists these tables; say what becomes of '
@@ -278,7 +279,7 @@ BEGIN
                 AND (%s)
                 AND NOT EXISTS (
                     SELECT 1 FROM engine_archive_left AS left_already
-                    WHERE left_already.session_id = candidate.id AND left_already.run_id = $4
+                    WHERE left_already.session_id = candidate.id AND left_already.run_id = $5
                 )
             FOR NO KEY UPDATE SKIP LOCKED
             ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
@@ -290,7 +291,7 @@ BEGIN
                 at = excluded.at
             $statement$,
             v_referring, array_to_string(c_conditions, ' OR '), v_is_referred
-        ) USING v_before, older_than, session_type, run_id;
+        ) USING v_before, older_than, session_type, '-infinity'::timestamptz, run_id;
         GET DIAGNOSTICS v_referred = ROW_COUNT;
         left_behind := left_behind + v_referred;
     END IF;

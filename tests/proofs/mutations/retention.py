@@ -86,7 +86,7 @@ RUNS = {
 
 def _prune() -> Mutations:
     name = "prune_sessions"
-    of_age = """                    LIMIT $5
+    of_age = """                    LIMIT $7
                     FOR UPDATE SKIP LOCKED"""
     hint = "CASE WHEN candidate.message_count > 0 THEN"
     yield fault(
@@ -151,7 +151,7 @@ def _prune() -> Mutations:
         name,
         "soft-deleted ones come beside a full batch",
         (" OR cardinality(v_picked) = batch_size;", ";"),
-        (", batch_size - cardinality(v_picked),\n", ", batch_size,\n"),
+        ("                    batch_size - cardinality(v_picked)\n", "                    batch_size\n"),
         test="sql/retention/test_prune.py::"
         "test_batches_take_the_oldest_first_and_then_the_soft_deleted",
     )
@@ -159,12 +159,12 @@ def _prune() -> Mutations:
         name,
         "all that are due are looked at and locked before the first is taken",
         (
-            """                    LIMIT $5
+            """                    LIMIT $7
                     FOR UPDATE SKIP LOCKED""",
             """                    OFFSET (SELECT count(*) * 0 FROM (
                         SELECT FROM engine_chat_sessions FOR UPDATE SKIP LOCKED
                     ) AS locked)
-                    LIMIT $5
+                    LIMIT $7
                     FOR UPDATE SKIP LOCKED""",
         ),
         test="sql/retention/test_prune.py::test_a_full_batch_locks_few_sessions_for_nothing",
@@ -233,7 +233,11 @@ def _prune() -> Mutations:
     yield fault(
         name,
         "the locks of a batch that could not be moved are kept",
-        ("            RAISE EXCEPTION USING ERRCODE = 'no_data_found';\n", ""),
+        (
+            "            -- Nothing of this batch can be moved: unlock its rows before others are locked.\n"
+            "            RAISE EXCEPTION USING ERRCODE = 'no_data_found';\n",
+            "",
+        ),
         test="sql/retention/test_prune.py::test_a_batch_that_leaves_sessions_in_use_keeps_no_lock_on_"
         "others_than_it_moves"
         "[UPDATE engine_chat_messages SET content = 'in use' WHERE session_id = %s]",
@@ -782,7 +786,7 @@ def _undo_and_grace() -> Mutations:
     yield fault(
         "prune_sessions",
         "each batch of a run reads all that stays",
-        ("AND candidate.updated_at >= $7 AND", "AND $7 IS NOT NULL AND"),
+        ("AND candidate.updated_at >= $4 AND", "AND $4 IS NOT NULL AND"),
         test=_PRUNE("test_a_run_reads_sessions_in_grace_once_and_not_for_each_batch"),
     )
     yield fault(
