@@ -151,7 +151,10 @@ def _prune() -> Mutations:
         name,
         "soft-deleted ones come beside a full batch",
         (" OR cardinality(v_picked) = batch_size;", ";"),
-        ("                    batch_size - cardinality(v_picked)\n", "                    batch_size\n"),
+        (
+            "                    batch_size - cardinality(v_picked)\n",
+            "                    batch_size\n",
+        ),
         test="sql/retention/test_prune.py::"
         "test_batches_take_the_oldest_first_and_then_the_soft_deleted",
     )
