@@ -1,7 +1,7 @@
 """Where the database is: its URL, its schema, and engines for it.
 
-The database is, in this order, an explicit URL, ``DATABASE_URL``, what libpq's
-``PG*`` variables name, or the embedded PostgreSQL of :mod:`aria_db.embedded`.
+The database is an explicit URL, or else ``DATABASE_URL``, or else what libpq's ``PG*`` variables
+name. The embedded PostgreSQL of :mod:`aria_db.embedded` is used only when it is asked for.
 """
 
 from __future__ import annotations
@@ -120,15 +120,46 @@ def parse_url(text: str, name: str = "the database URL") -> sa.URL:
 
 
 def configured_url() -> sa.URL | None:
-    """Return the URL that the environment names, or None if it names none.
+    """Return the URL that the environment names; None where it asks for the embedded PostgreSQL.
 
-    :raises InvalidConfiguration: ``DATABASE_URL`` cannot be read.
+    :raises InvalidConfiguration: the environment names no database, or two; or
+        ``DATABASE_URL`` is empty or cannot be read.
     """
-    if text := os.environ.get("DATABASE_URL"):
+    text = os.environ.get("DATABASE_URL")
+    if text is not None and not text.strip():
+        raise InvalidConfiguration("DATABASE_URL is empty", hint=_HOW_TO_NAME_ONE)
+    places = ("DATABASE_URL", *LIBPQ_PLACES)
+    named = next((variable for variable in places if os.environ.get(variable)), None)
+    if _asks_for_embedded():
+        if named is not None:
+            raise InvalidConfiguration(
+                f"{named} and ARIA_DB_EMBEDDED name two databases", hint="Unset one of them."
+            )
+        return None
+    if text is not None:
         return parse_url(text, "DATABASE_URL")
-    if any(os.environ.get(variable) for variable in LIBPQ_PLACES):
-        return sa.URL.create("postgresql+psycopg")
-    return None
+    if named is None:
+        raise InvalidConfiguration("no database is configured", hint=_HOW_TO_NAME_ONE)
+    return sa.URL.create("postgresql+psycopg")
+
+
+_HOW_TO_NAME_ONE = (
+    "Name it in DATABASE_URL, as postgresql://user:password@host:5432/database. To try aria-db on "
+    "a PostgreSQL of its own, set ARIA_DB_EMBEDDED=1, or give --embedded to a command."
+)
+
+
+def _asks_for_embedded() -> bool:
+    match os.environ.get("ARIA_DB_EMBEDDED", ""):
+        case "" | "0":
+            return False
+        case "1":
+            return True
+        case other:
+            raise InvalidConfiguration(
+                f"ARIA_DB_EMBEDDED is {other!r}",
+                hint="It is 1 for the embedded PostgreSQL; else unset it.",
+            )
 
 
 def configured_schema() -> str | None:
@@ -145,23 +176,26 @@ def configured_schema() -> str | None:
 
 
 @contextmanager
-def opened(url: sa.URL | None = None, schema: str | None = None) -> Iterator[Database]:
+def opened(
+    url: sa.URL | None = None, schema: str | None = None, *, embedded: bool = False
+) -> Iterator[Database]:
     """Give the database to work with; an embedded one runs meanwhile.
 
-    :param url: the database; by default the one that the environment names, or
-        else the embedded one.
+    :param url: the database; by default the one that the environment names.
     :param schema: the schema; by default ``ARIA_DB_SCHEMA``.
-    :raises InvalidConfiguration: the environment's URL cannot be read.
-    :raises aria_db.embedded.EmbeddedUnavailable: none is configured and the
-        embedded one cannot run.
+    :param embedded: use the embedded PostgreSQL, whatever the environment names.
+    :raises InvalidConfiguration: the environment names no database, or two, or none that
+        can be read.
+    :raises aria_db.embedded.EmbeddedUnavailable: the embedded one is asked for and cannot run.
     """
-    url = url or configured_url()
     schema = schema or configured_schema()
-    if url is not None:
+    if not embedded and url is None:
+        url = configured_url()
+    if not embedded and url is not None:
         yield Database(url, schema)
         return
     # An optional part of the package: imported where it is needed.
-    from aria_db import embedded
+    from aria_db.embedded import start
 
-    with embedded.start() as server:
+    with start() as server:
         yield Database(server.url(), schema)

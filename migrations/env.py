@@ -4,6 +4,7 @@ Everything happens in one transaction, so that a failing revision leaves the
 database as it was.
 """
 
+import sys
 from contextlib import ExitStack
 from logging.config import fileConfig
 
@@ -12,6 +13,7 @@ from alembic import context
 from sqlalchemy.schema import CreateSchema
 
 from aria_db import database, models
+from aria_db.errors import InvalidConfiguration
 from aria_db.install import adoption, migrate, sql_objects
 from aria_db.install.sql_objects import verbatim  # registers the operations of the revisions
 
@@ -127,7 +129,14 @@ def run_online() -> None:
         run_revisions(schema_exists=sa.inspect(connectable).has_schema(schema))
 
 
-if context.is_offline_mode():
-    run_offline()
-else:
-    run_online()
+try:
+    if context.is_offline_mode():
+        run_offline()
+    else:
+        run_online()
+except InvalidConfiguration as error:
+    # A program that calls Alembic gets the exception; who typed `alembic` reads it.
+    if config.cmd_opts is None:
+        raise
+    print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)
+    sys.exit(2)

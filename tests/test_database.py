@@ -14,7 +14,7 @@ from aria_db.errors import InvalidConfiguration
 from tests.support.installation import ODD_SCHEMA, connected, one, psql
 
 VARIABLES = (
-    *("DATABASE_URL", "ARIA_DB_SCHEMA", "PGOPTIONS", "PGUSER", "PGPASSWORD"),
+    *("DATABASE_URL", "ARIA_DB_EMBEDDED", "ARIA_DB_SCHEMA", "PGOPTIONS", "PGUSER", "PGPASSWORD"),
     *("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"),
 )
 
@@ -99,21 +99,39 @@ def test_a_refusal_does_not_repeat_the_password() -> None:
 def test_the_environment_names_the_database_by_url_before_libpqs_variables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert configured_url() is None
     monkeypatch.setenv("PGUSER", "somebody")
-    assert configured_url() is None
+    with pytest.raises(InvalidConfiguration, match="no database is configured"):
+        configured_url()
     monkeypatch.setenv("PGHOST", "elsewhere")
     assert configured_url() == sa.make_url("postgresql+psycopg://")
     monkeypatch.setenv("DATABASE_URL", "postgres://here/name")
     assert configured_url() == sa.make_url("postgresql+psycopg://here/name")
 
 
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_of_libpqs_is_none_and_an_empty_url_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for variable in VARIABLES:
         monkeypatch.setenv(variable, "")
 
-    assert configured_url() is None
     assert configured_schema() is None
+    with pytest.raises(InvalidConfiguration, match="DATABASE_URL is empty"):
+        configured_url()
+    monkeypatch.delenv("DATABASE_URL")
+    with pytest.raises(InvalidConfiguration, match="no database is configured"):
+        configured_url()
+
+
+def test_the_embedded_postgresql_is_used_only_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ARIA_DB_EMBEDDED", "1")
+    assert configured_url() is None
+    monkeypatch.setenv("DATABASE_URL", "postgres://here/name")
+    with pytest.raises(InvalidConfiguration, match="DATABASE_URL and ARIA_DB_EMBEDDED"):
+        configured_url()
+    monkeypatch.setenv("ARIA_DB_EMBEDDED", "0")
+    assert configured_url() == sa.make_url("postgresql+psycopg://here/name")
 
 
 def test_a_bad_url_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

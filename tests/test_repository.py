@@ -44,8 +44,6 @@ STATEMENT = re.compile(
 ALLOWED = {
     # A DDL operation for the revisions, which name the object.
     ("aria_db/install/sql_objects.py", "DROP {} {}"),
-    # The demo shows it to its reader, and runs nothing.
-    ("aria_db/demo/next_steps.py", "SELECT event, session_id, actor FROM engine_archive_event"),
 }
 
 ARCHIVES = r"engine_chat_(?:session|message)_archive"

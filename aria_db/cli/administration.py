@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aria_db.cli import output, revisions
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, connected, examples, opened, utf8
+from aria_db.cli.base import CONFIGURED, Json, Where, app, connected, examples, opened, utf8
 
 
 @app.command(
@@ -28,8 +28,7 @@ def upgrade(
             "--beside", help="Create chat tables although there are some in another schema."
         ),
     ] = False,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
 ) -> None:
     """Create or upgrade the tables, functions and views. Safe to repeat.
 
@@ -38,7 +37,7 @@ def upgrade(
     """
     from aria_db.install import migrate
 
-    with connected(database_url, schema) as (connection, target):
+    with connected(where) as (connection, target):
         before = migrate.status(connection, target)
         # Alembic begins a transaction of its own.
         connection.rollback()
@@ -51,14 +50,14 @@ def upgrade(
 
 
 @app.command(epilog=examples("aria-db current", "aria-db current --json"))
-def current(database_url: DatabaseUrl = None, schema: Schema = None, as_json: Json = False) -> None:
+def current(where: Where = CONFIGURED, as_json: Json = False) -> None:
     """Say which revision the database is at.
 
     That it is not the newest one is an answer, not an error: the exit status is 0.
     """
     from aria_db.install import migrate
 
-    with connected(database_url, schema) as (connection, target):
+    with connected(where) as (connection, target):
         status = migrate.status(connection, target)
     if as_json:
         flags = {"is_newest": status.is_newest, "is_unreleased": status.is_unreleased}
@@ -78,8 +77,7 @@ def psql(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="ARGS", help="Arguments for psql, after --.")
     ] = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
 ) -> None:
     """Run psql on the database, with the search path of the schema.
 
@@ -87,5 +85,5 @@ def psql(
     """
     from aria_db.cli.psql import run_psql
 
-    with opened(database_url, schema) as database:
+    with opened(where) as database:
         raise typer.Exit(run_psql(database, arguments or []))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aria_db.cli import output, revisions
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, connected, examples, utf8
+from aria_db.cli.base import CONFIGURED, Json, Where, app, connected, examples, utf8
 from aria_db.cli.hazards import print_hazards
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def adopt(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what was found and what would be done.")
     ] = False,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Take over the chat tables that a database has, and upgrade it.
@@ -56,7 +55,7 @@ def adopt(
     from aria_db.errors import AdoptionRefused
     from aria_db.install import adoption, migrate
 
-    with connected(database_url, schema) as (connection, target):
+    with connected(where) as (connection, target):
         revisions.refuse_unreleased(migrate.status(connection, target))
         # The plan begins a transaction of its own.
         connection.rollback()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
 import typer
@@ -14,14 +16,93 @@ from aria_db import __version__
 from aria_db.cli import output
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from sqlalchemy import Connection
 
     from aria_db.database import Database
     from aria_db.session_manager import NativeSessionManager
 
 Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-app = typer.Typer(
+
+@dataclass(frozen=True)
+class Where:
+    """Where the database is, as far as options say so.
+
+    A command that takes one has the options ``--database-url``, ``--embedded`` and ``--schema``.
+
+    :param url: the database; None for what the environment names.
+    :param embedded: whether it is the embedded PostgreSQL.
+    :param schema: the schema in it; None for what the environment names.
+    """
+
+    url: str | None = None
+    embedded: bool = False
+    schema: str | None = None
+
+
+CONFIGURED = Where()
+"""What the environment names."""
+
+
+class Commands(typer.Typer):
+    """An application, or a part of it, with commands that take a :class:`Where`."""
+
+    def command(self, *arguments: Any, **options: Any) -> Callable[[Function], Function]:
+        """Add a command; see :meth:`typer.Typer.command`."""
+        return _expanding(super().command(*arguments, **options))
+
+    def callback(self, *arguments: Any, **options: Any) -> Callable[[Function], Function]:
+        """Add what is done before a command; see :meth:`typer.Typer.callback`."""
+        return _expanding(super().callback(*arguments, **options))
+
+
+def _expanding(register: Callable[[Callable[..., Any]], object]) -> Callable[[Function], Function]:
+    """Return what registers a command with the options that it stands for."""
+
+    def registered(function: Function) -> Function:
+        register(_with_options(function))
+        return function
+
+    return registered
+
+
+def _with_options(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Return a command with the options that its parameter ``where`` stands for."""
+    signature = inspect.signature(function, eval_str=True)
+    if "where" not in signature.parameters:
+        return function
+
+    @wraps(function)
+    def command(
+        *, database_url: str | None, embedded: bool, schema: str | None, **arguments: Any
+    ) -> Result:
+        if embedded and database_url is not None:
+            raise typer.BadParameter(
+                "give one of --embedded and --database-url", param_hint="--embedded"
+            )
+        return function(where=Where(database_url, embedded, schema), **arguments)
+
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name != "where":
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+            continue
+        for name, kind, default in (
+            ("database_url", _DatabaseUrl, None),
+            ("embedded", _Embedded, False),
+            ("schema", _Schema, None),
+        ):
+            parameters.append(
+                inspect.Parameter(name, parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            )
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+app = Commands(
     no_args_is_help=True,
     # Plain text everywhere: a frame would break the ids in it.
     rich_markup_mode=None,
@@ -102,17 +183,24 @@ Actor = Annotated[
         help="Who to record as the actor. By default the user and host of this process.",
     ),
 ]
-DatabaseUrl = Annotated[
+_DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
         callback=utf8,
         help="The database, as postgresql://user:password@host:port/name. By default "
-        "DATABASE_URL, or what PGHOST, PGDATABASE and the like name, or else an embedded "
-        "PostgreSQL, whose data ARIA_DB_DATA places.",
+        "DATABASE_URL, or what PGHOST, PGDATABASE and the like name.",
     ),
 ]
-Schema = Annotated[
+_Embedded = Annotated[
+    bool,
+    typer.Option(
+        "--embedded",
+        help="Use a PostgreSQL of aria-db's own, for trying it. ARIA_DB_DATA says where its data "
+        "are. Or ARIA_DB_EMBEDDED=1.",
+    ),
+]
+_Schema = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
@@ -141,26 +229,34 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def url_of(where: Where) -> sa.URL | None:
+    """Return the URL of a database; None for the embedded one."""
+    from aria_db import database
+
+    if where.url is not None:
+        return database.parse_url(where.url, "--database-url")
+    return None if where.embedded else database.configured_url()
+
+
 @contextmanager
-def opened(url: str | None, schema: str | None) -> Iterator[Database]:
+def opened(where: Where) -> Iterator[Database]:
     """Give the database that the options and the environment name."""
     from aria_db import database, embedded
 
-    if url is None and database.configured_url() is None:
+    url = url_of(where)
+    if url is None:
         output.note(f"Embedded PostgreSQL in {embedded.default_data_directory()}")
-    parsed = None if url is None else database.parse_url(url)
-    with database.opened(parsed, schema) as found:
+    with database.opened(url, where.schema, embedded=url is None) as found:
         yield found
 
 
 def run(
-    url: str | None,
-    schema: str | None,
+    where: Where,
     work: Callable[[NativeSessionManager], Awaitable[Result]],
     actor: str | None = None,
 ) -> Result:
     """Run something asynchronous with a manager on the database of the options."""
-    with opened(url, schema) as database:
+    with opened(where) as database:
         return run_on(database, work, actor)
 
 
@@ -237,9 +333,9 @@ async def find_id(manager: NativeSessionManager, wanted: IdPrefix) -> UUID | Non
 
 
 @contextmanager
-def connected(url: str | None, schema: str | None) -> Iterator[tuple[Connection, str | None]]:
+def connected(where: Where) -> Iterator[tuple[Connection, str | None]]:
     """Give a connection to the database, for the revisions, and the schema."""
-    with opened(url, schema) as database:
+    with opened(where) as database:
         engine = database.engine()
         try:
             with engine.connect() as connection:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aria_db.cli import intervals, output, progress
-from aria_db.cli.base import run
+from aria_db.cli.base import Where, run
 
 if TYPE_CHECKING:
     from aria_db.session_manager import Limits, NativeSessionManager, Progress
@@ -166,9 +166,7 @@ def _interruption() -> Iterator[_Interruption]:
             signal.signal(number, handler)
 
 
-def run_loop(
-    loop: Loop, database_url: str | None, schema: str | None, actor: str | None = None
-) -> None:
+def run_loop(loop: Loop, where: Where, actor: str | None = None) -> None:
     """Run a loop on the database of the options, and say what it did.
 
     :raises typer.Exit: a signal ended it; with the status that a shell gives that signal.
@@ -177,7 +175,7 @@ def run_loop(
     from aria_db.session_manager import Progress
 
     try:
-        run(database_url, schema, loop.run, actor)
+        run(where, loop.run, actor)
     except AriaError:
         if loop.reached is not None:
             output.note(_summary(loop.done, replace(loop.reached, stop_reason="failed")))

@@ -11,11 +11,12 @@ import typer
 
 from aria_db.cli import output
 from aria_db.cli.base import (
+    CONFIGURED,
     Actor,
-    DatabaseUrl,
+    Commands,
     Json,
-    Schema,
     SessionId,
+    Where,
     app,
     examples,
     fail,
@@ -36,7 +37,7 @@ class Place(StrEnum):
     archive = "archive"
 
 
-conflicts = typer.Typer(
+conflicts = Commands(
     rich_markup_mode=None,
     epilog=examples(
         "aria-db conflicts",
@@ -52,8 +53,7 @@ app.add_typer(
 @conflicts.callback(invoke_without_command=True)
 def list_conflicts(
     context: typer.Context,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """List the sessions that are live and in the archive as well; show and merge one.
@@ -65,7 +65,7 @@ def list_conflicts(
     if context.invoked_subcommand is not None:
         refuse_options_before(context)
         return
-    found = run(database_url, schema, lambda manager: manager.list_conflicts())
+    found = run(where, lambda manager: manager.list_conflicts())
     if as_json:
         output.print_json({"conflicts": [output.columns_of(conflict) for conflict in found]})
         return
@@ -91,8 +91,7 @@ def list_conflicts(
 )
 def show_conflict(
     session_id: SessionId,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Show what is not the same in both places of a session."""
@@ -102,7 +101,7 @@ def show_conflict(
     ) -> tuple[UUID, list[Difference] | None]:
         return found, await manager.conflict_differences(found)
 
-    found, differences = run(database_url, schema, with_id(session_id, work))
+    found, differences = run(where, with_id(session_id, work))
     if differences is None:
         fail(f"session {found} is not live and archived at once")
     if as_json:
@@ -126,8 +125,7 @@ def resolve_conflict(
         typer.Option(help="Which row of the session to keep, where its two rows differ."),
     ] = None,
     actor: Actor = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Merge the two copies of a session into one place. Safe to repeat.
@@ -150,17 +148,17 @@ def resolve_conflict(
         )
         return differences, resolved
 
-    differences, resolved = run(database_url, schema, with_id(session_id, work), actor)
+    differences, resolved = run(where, with_id(session_id, work), actor)
     if resolved is None:
         fail(f"session {session_id} not found")
     if as_json:
         shown = list(map(asdict, differences or []))
         output.print_json({"differences": shown, "resolved": asdict(resolved)})
         return
-    where = "in the archive" if resolved.place == Place.archive.value else "live"
+    place = "in the archive" if resolved.place == Place.archive.value else "live"
     done = "is now" if resolved.newly_resolved else "was already"
     messages = output.count(resolved.message_count, "message")
-    typer.echo(f"{resolved.id}  {done} {where}, {messages}")
+    typer.echo(f"{resolved.id}  {done} {place}, {messages}")
 
 
 def _print_differences(differences: list[Difference]) -> None:

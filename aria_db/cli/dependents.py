@@ -9,9 +9,10 @@ import typer
 
 from aria_db.cli import output
 from aria_db.cli.base import (
-    DatabaseUrl,
+    CONFIGURED,
+    Commands,
     Json,
-    Schema,
+    Where,
     app,
     examples,
     refuse_options_before,
@@ -22,7 +23,7 @@ from aria_db.cli.base import (
 if TYPE_CHECKING:
     from aria_db.session_manager import Handling, NativeSessionManager
 
-dependents = typer.Typer(
+dependents = Commands(
     rich_markup_mode=None,
     epilog=examples("aria-db dependents", "aria-db dependents set public.feedback --move"),
 )
@@ -34,8 +35,7 @@ app.add_typer(
 @dependents.callback(invoke_without_command=True)
 def list_dependents(
     context: typer.Context,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """List the foreign keys that refer to chat rows, and what a move does with their rows.
@@ -47,7 +47,7 @@ def list_dependents(
     if context.invoked_subcommand is not None:
         refuse_options_before(context)
         return
-    found = run(database_url, schema, lambda manager: manager.list_dependents())
+    found = run(where, lambda manager: manager.list_dependents())
     if as_json:
         output.print_json({"dependents": list(map(asdict, found))})
         return
@@ -98,8 +98,7 @@ def set_dependent(
     refuse: Annotated[
         bool, typer.Option("--refuse", help="A session that its rows refer to stays live.")
     ] = False,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
 ) -> None:
     """Say what a move does with the rows of a table that refer to chat rows.
 
@@ -129,4 +128,4 @@ def set_dependent(
         await manager.set_dependent(schema_name, table_name, handling)
         return f"{schema_name}.{table_name}"
 
-    typer.echo(f"{run(database_url, schema, work)}  {handling}")
+    typer.echo(f"{run(where, work)}  {handling}")

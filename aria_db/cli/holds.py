@@ -8,10 +8,10 @@ import typer
 
 from aria_db.cli import output
 from aria_db.cli.base import (
+    CONFIGURED,
     Actor,
-    DatabaseUrl,
-    Schema,
     SessionId,
+    Where,
     app,
     examples,
     fail,
@@ -30,12 +30,11 @@ def hold(
         str, typer.Option(metavar="TEXT", callback=utf8, help="Why; replaces an earlier reason.")
     ],
     actor: Actor = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
 ) -> None:
     """Keep a session, live or archived, where it is: not archived, purged or deleted."""
     work = with_id(session_id, lambda manager, found: manager.place_hold(found, reason))
-    placed = run(database_url, schema, work, actor)
+    placed = run(where, work, actor)
     if placed is None:
         fail(f"session {session_id} not found")
     by = output.one_line(placed.placed_by)
@@ -47,11 +46,10 @@ def hold(
 def release(
     session_id: SessionId,
     actor: Actor = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
 ) -> None:
     """End the hold on a session."""
     work = with_id(session_id, lambda manager, found: manager.release_hold(found))
-    if not run(database_url, schema, work, actor):
+    if not run(where, work, actor):
         fail(f"session {session_id} is not on hold")
     typer.echo(f"{session_id}  released")

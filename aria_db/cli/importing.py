@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from aria_db.cli import output, progress
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, run
+from aria_db.cli.base import CONFIGURED, Json, Where, app, examples, run
 
 # Nobody corrects so many, and a megabyte of gzip holds half a billion.
 _MOST_BAD_LINES = 10_000
@@ -38,8 +38,7 @@ def import_(
     skip_bad_lines: Annotated[
         bool, typer.Option("--skip-bad-lines", help="Import the good lines of a bad file.")
     ] = False,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Import conversations as live sessions. Safe to repeat.
@@ -73,7 +72,7 @@ def import_(
         if is_to_import:
             lines = tracked("Importing", conversations.read(content))
             batches = conversations.batches(lines, bad)
-            imported = run(database_url, schema, lambda manager: manager.import_sessions(batches))
+            imported = run(where, lambda manager: manager.import_sessions(batches))
     bad_lines = output.count(len(bad), "bad line")
     if as_json:
         figures = asdict(imported)

@@ -12,12 +12,12 @@ import typer
 
 from aria_db.cli import intervals, output
 from aria_db.cli.base import (
+    CONFIGURED,
     Actor,
-    DatabaseUrl,
     IdPrefix,
     Json,
-    Schema,
     SessionIds,
+    Where,
     app,
     examples,
     find_id,
@@ -80,8 +80,7 @@ def archive(
     sleep: Sleep = None,
     max_sessions: MaxSessions = None,
     actor: Actor = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Move sessions with all their messages into the archive: by id, or all that filters find.
@@ -103,11 +102,11 @@ def archive(
     )
     if not _is_by_filters(session_ids, filters, dry_run, yes):
         work = _by_id(session_ids or [], lambda manager, ids: manager.archive_sessions(ids))
-        _show_moved(*run(database_url, schema, work, actor), as_json, _archived)
+        _show_moved(*run(where, work, actor), as_json, _archived)
         return
 
     limits = limits_of(batch_size, max_runtime, max_sessions)
-    counted = run(database_url, schema, lambda manager: manager.count_sessions(filters))
+    counted = run(where, lambda manager: manager.count_sessions(filters))
     if not _shall_go_on("archive", counted, dry_run, yes, as_json):
         return
     loop = Loop(
@@ -119,7 +118,7 @@ def archive(
         as_json,
         undo="restore --run {run_id}",
     )
-    run_loop(loop, database_url, schema, actor)
+    run_loop(loop, where, actor)
 
 
 def _archived(row: Archived) -> str:
@@ -172,8 +171,7 @@ def restore(
     sleep: Sleep = None,
     max_sessions: MaxSessions = None,
     actor: Actor = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Bring archived sessions back with all their messages: by id, by run, or by filters.
@@ -199,14 +197,14 @@ def restore(
     if run_id is not None:
         if session_ids or filters != SessionFilters():
             raise typer.BadParameter("give ids, --run or filters, not several of them")
-        _undo(run_id, limits, sleep, dry_run, yes, actor, database_url, schema, as_json)
+        _undo(run_id, limits, sleep, dry_run, yes, actor, where, as_json)
         return
     if not _is_by_filters(session_ids, filters, dry_run, yes, other=", --run"):
         work = _by_id(session_ids or [], lambda manager, ids: manager.restore_sessions(ids))
-        _show_moved(*run(database_url, schema, work, actor), as_json, _restored)
+        _show_moved(*run(where, work, actor), as_json, _restored)
         return
 
-    counted = run(database_url, schema, lambda manager: manager.count_archived_sessions(filters))
+    counted = run(where, lambda manager: manager.count_archived_sessions(filters))
     if not _shall_go_on("restore", counted, dry_run, yes, as_json):
         return
     loop = Loop(
@@ -217,7 +215,7 @@ def restore(
         sleep,
         as_json,
     )
-    run_loop(loop, database_url, schema, actor)
+    run_loop(loop, where, actor)
 
 
 def _undo(
@@ -227,11 +225,10 @@ def _undo(
     dry_run: bool,
     yes: bool,
     actor: str | None,
-    database_url: str | None,
-    schema: str | None,
+    where: Where,
     as_json: bool,
 ) -> None:
-    counted = run(database_url, schema, lambda manager: manager.count_restorable_sessions(run_id))
+    counted = run(where, lambda manager: manager.count_restorable_sessions(run_id))
     if not as_json:
         _note_what_stays(counted)
     if not _shall_go_on("restore", counted, dry_run, yes, as_json):
@@ -241,7 +238,7 @@ def _undo(
         return manager.undo_batches(run_id, limits=limits)
 
     loop = Loop("Restored", batches, counted.sessions, limits, sleep, as_json)
-    run_loop(loop, database_url, schema, actor)
+    run_loop(loop, where, actor)
 
 
 def _note_what_stays(counted: Restorable) -> None:

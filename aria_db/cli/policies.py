@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aria_db.cli import intervals, output
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, fail, run, utf8
+from aria_db.cli.base import CONFIGURED, Commands, Json, Where, app, examples, fail, run, utf8
 
 if TYPE_CHECKING:
     from aria_db.models import EngineArchivePolicy
     from aria_db.session_manager import NativeSessionManager
 
-policies = typer.Typer(
+policies = Commands(
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=examples(
@@ -59,11 +59,9 @@ PolicyType = Annotated[
 
 
 @policies.command("list", epilog=examples("aria-db policy list", "aria-db policy list --json"))
-def list_policies(
-    database_url: DatabaseUrl = None, schema: Schema = None, as_json: Json = False
-) -> None:
+def list_policies(where: Where = CONFIGURED, as_json: Json = False) -> None:
     """List the policies: when sessions are archived, and deleted from the archive."""
-    found = run(database_url, schema, lambda manager: manager.list_policies())
+    found = run(where, lambda manager: manager.list_policies())
     if as_json:
         output.print_json({"policies": [_policy(policy) for policy in found]})
         return
@@ -123,8 +121,7 @@ def set_policy(
         bool | None,
         typer.Option("--enable/--disable", help="Whether prune and purge follow it."),
     ] = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
 ) -> None:
     """Set the policy of a session type. What is not given stays as it is.
 
@@ -145,7 +142,7 @@ def set_policy(
             enabled=KEEP if enabled is None else enabled,
         )
 
-    policy = run(database_url, schema, work)
+    policy = run(where, work)
     typer.echo(
         f"{output.one_line(policy.session_type)}: "
         f"archived after: {intervals.words(policy.archive_after)}, "
@@ -155,11 +152,9 @@ def set_policy(
 
 
 @policies.command("unset", epilog=examples("aria-db policy unset cron"))
-def unset_policy(
-    session_type: PolicyType, database_url: DatabaseUrl = None, schema: Schema = None
-) -> None:
+def unset_policy(session_type: PolicyType, where: Where = CONFIGURED) -> None:
     """Remove the policy of a session type; that of default holds for it then."""
     shown = output.one_line(session_type)
-    if not run(database_url, schema, lambda manager: manager.unset_policy(session_type)):
+    if not run(where, lambda manager: manager.unset_policy(session_type)):
         fail(f"{shown} has no policy")
     typer.echo(f"{shown}: no policy")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aria_db.cli.base import DatabaseUrl, Schema, app, examples, run, utf8
+from aria_db.cli.base import CONFIGURED, Where, app, examples, run, utf8
 
 
 class Access(StrEnum):
@@ -34,8 +34,7 @@ def grant(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the statements; change nothing.")
     ] = False,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
 ) -> None:
     """Give a role the privileges that it needs, and no more. Safe to repeat.
 
@@ -45,8 +44,7 @@ def grant(
     that it runs.
     """
     for statement in run(
-        database_url,
-        schema,
+        where,
         lambda manager: manager.grant_access(role, access.value, revoke=revoke, dry_run=dry_run),
     ):
         typer.echo(statement)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aria_db.cli import intervals, output
-from aria_db.cli.base import Actor, DatabaseUrl, Json, Schema, app, examples, run
+from aria_db.cli.base import CONFIGURED, Actor, Json, Where, app, examples, run
 from aria_db.cli.batches import (
     BatchSize,
     Loop,
@@ -58,8 +58,7 @@ def prune(
         bool, typer.Option("--dry-run", help="Count per type; move nothing.")
     ] = False,
     actor: Actor = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Archive sessions that are old or soft-deleted by the application, in batches.
@@ -78,7 +77,7 @@ def prune(
         )
 
     if dry_run:
-        _show_counts(run(database_url, schema, counted), as_json)
+        _show_counts(run(where, counted), as_json)
         return
 
     async def total(manager: NativeSessionManager) -> int:
@@ -90,7 +89,7 @@ def prune(
         )
 
     loop = Loop("Archived", batches, total, limits, sleep, as_json, undo="restore --run {run_id}")
-    run_loop(loop, database_url, schema, actor)
+    run_loop(loop, where, actor)
 
 
 @app.command(
@@ -108,8 +107,7 @@ def purge(
     max_sessions: MaxSessions = None,
     yes: Yes = False,
     actor: Actor = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Delete from the archive, for good, what the policies no longer keep.
@@ -119,14 +117,14 @@ def purge(
     """
     limits = limits_of(batch_size, max_runtime, max_sessions)
     if not yes and sys.stdin.isatty():
-        _show_policies(run(database_url, schema, lambda manager: manager.list_policies()))
+        _show_policies(run(where, lambda manager: manager.list_policies()))
     confirm("Delete these sessions for good?", yes)
 
     def batches(manager: NativeSessionManager) -> Batches:
         return manager.purge_batches(session_type=session_type, limits=limits)
 
     loop = Loop("Deleted", batches, None, limits, sleep, as_json)
-    run_loop(loop, database_url, schema, actor)
+    run_loop(loop, where, actor)
 
 
 def _show_counts(counts: list[Prunable], as_json: bool) -> None:

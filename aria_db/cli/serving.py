@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aria_db.cli.base import DatabaseUrl, Schema, app, examples, opened, utf8
+from aria_db.cli import output
+from aria_db.cli.base import CONFIGURED, Where, app, examples, opened, run_on, url_of, utf8
 from aria_db.http.limits import WAIT_SECONDS, Limits
+
+if TYPE_CHECKING:
+    from aria_db.database import Database
 
 
 @app.command(
     epilog=examples(
-        "aria-db serve",
+        "aria-db serve --embedded --samples",
         "ARIA_DB_TOKEN=... aria-db serve --host 0.0.0.0",
     )
 )
@@ -62,8 +66,13 @@ def serve(
             show_default=str(WAIT_SECONDS),
         ),
     ] = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    samples: Annotated[
+        bool,
+        typer.Option(
+            "--samples", help="With --embedded: upgrade it, and import sample conversations, first."
+        ),
+    ] = False,
+    where: Where = CONFIGURED,
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; /docs describes it.
 
@@ -80,7 +89,13 @@ def serve(
         connection_timeout=connection_timeout,
         wait=wait,
     )
-    with opened(database_url, schema) as database:
+    if samples and url_of(where) is not None:
+        raise typer.BadParameter(
+            "samples are for the embedded PostgreSQL: give --embedded", param_hint="--samples"
+        )
+    with opened(where) as database:
+        if samples:
+            _add_samples(database)
         server.serve(
             database,
             host,
@@ -91,6 +106,21 @@ def serve(
             limits=found.limits(),
             wait=found.wait,
         )
+
+
+def _add_samples(database: Database) -> None:
+    """Upgrade a database, and import the conversations that the package carries."""
+    from aria_db import conversations
+    from aria_db.install import migrate
+
+    engine = database.engine()
+    with engine.connect() as connection:
+        migrate.upgrade(connection, database.schema)
+    engine.dispose()
+    with conversations.opened(conversations.SAMPLE) as content:
+        batches = conversations.batches(conversations.read(content), bad=())
+        imported = run_on(database, lambda manager: manager.import_sessions(batches))
+    output.note(f"Samples: {imported.sessions} imported, {imported.already_there} already there")
 
 
 @app.command(epilog=examples("aria-db demo", "ARIA_DB_DATA=./demo-data aria-db demo"))

@@ -13,10 +13,10 @@ import typer
 
 from aria_db.cli import intervals, output
 from aria_db.cli.base import (
-    DatabaseUrl,
+    CONFIGURED,
     Json,
-    Schema,
     SessionId,
+    Where,
     app,
     examples,
     fail,
@@ -117,8 +117,7 @@ def list_(
         ),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """List sessions: live ones, last updated first, or the archive.
@@ -162,7 +161,7 @@ def list_(
             cursor,
         )
 
-    page = run(database_url, schema, listed)
+    page = run(where, listed)
     if as_json:
         sessions = [output.columns_of(row) for row in page.sessions]
         names = ("total", "total_is_estimate", "offset", "has_more", "next_cursor")
@@ -214,13 +213,12 @@ def _print_page(
 )
 def show(
     session_id: SessionId,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Show a session, live or archived, with its transcript."""
     work = with_id(session_id, lambda manager, found: manager.get_transcript(found))
-    found = run(database_url, schema, work)
+    found = run(where, work)
     if found is None:
         fail(f"session {session_id} not found")
     session = {"archived_at": None, **output.columns_of(found.session)}
@@ -239,8 +237,7 @@ def show(
 )
 def history(
     session_id: SessionId,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Show what has happened to a session, oldest first, even if it is gone.
@@ -249,7 +246,7 @@ def history(
     between when, what, the actor, the database role, the run, messages and detail.
     """
     work = with_id(session_id, lambda manager, found: manager.get_history(found))
-    events = run(database_url, schema, work)
+    events = run(where, work)
     if events is None:
         fail(f"session {session_id} not found")
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aria_db.cli import intervals, output, revisions
-from aria_db.cli.base import DatabaseUrl, Json, Schema, app, examples, opened, run, run_on
+from aria_db.cli.base import CONFIGURED, Json, Where, app, examples, opened, run, run_on
 from aria_db.cli.hazards import DANGERS, print_hazards
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ _FINDINGS_SHOWN = 10
 @app.command(epilog=examples("aria-db runs", "aria-db runs --json | jq '.runs[0]'"))
 def runs(
     limit: Annotated[int, typer.Option(min=1, help="How many to list at most.")] = 20,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """List the bulk runs, newest first: prune, purge and the like.
@@ -35,7 +34,7 @@ def runs(
     In a pipe: one line per run, with tabs between id, kind, state, start, end, sessions,
     messages and why it stopped. A run that was killed is listed as such.
     """
-    found = run(database_url, schema, lambda manager: manager.list_runs(limit))
+    found = run(where, lambda manager: manager.list_runs(limit))
     if as_json:
         output.print_json({"runs": [output.columns_of(row) for row in found]})
         return
@@ -55,8 +54,7 @@ def runs(
 @app.command(epilog=examples("aria-db left", "aria-db left --json | jq '.left[].remedy'"))
 def left(
     limit: Annotated[int, typer.Option(min=1, help="How many to list at most.")] = 100,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """List the sessions that the last prune or undo could not move, with why and what to do.
@@ -65,7 +63,7 @@ def left(
     to do. A session disappears from the list when it moves, and when a prune no longer has
     to leave it.
     """
-    found = run(database_url, schema, lambda manager: manager.list_left(limit))
+    found = run(where, lambda manager: manager.list_left(limit))
     if as_json:
         output.print_json({"left": [output.columns_of(row) for row in found]})
         return
@@ -94,8 +92,7 @@ def check(
             help="As --deep, of what was archived no longer ago than this: 2d, 12h.",
         ),
     ] = None,
-    database_url: DatabaseUrl = None,
-    schema: Schema = None,
+    where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Say whether the archive needs attention, and what to do.
@@ -117,7 +114,7 @@ def check(
         after = None if since is None else datetime.now(UTC) - since
         return figures, hazards, await manager.verify_archive(after)
 
-    with opened(database_url, schema) as database:
+    with opened(where) as database:
         # Its health would be read as that of another version.
         revisions.refuse_unreleased_database(database)
         figures, hazards, findings = run_on(database, work)

@@ -11,11 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from aria_db.conversations import session_id_of
-from aria_db.database import LIBPQ_PLACES
 from aria_db.demo.steps import CLIENTS
-
-# What would lead a command to another database, or to another schema.
-_LEADS_ELSEWHERE = ("DATABASE_URL", "ARIA_DB_SCHEMA", *LIBPQ_PLACES)
 
 
 def print_next_steps(console: Console, directory: Path) -> None:
@@ -26,10 +22,10 @@ def print_next_steps(console: Console, directory: Path) -> None:
     """
     session_id = session_id_of(CLIENTS[-1][2])
     for arguments in (
-        ["list", "--archived"],
-        ["restore", str(session_id)],
-        ["psql", "--", "--command", "SELECT event, session_id, actor FROM engine_archive_event"],
-        ["serve"],
+        ["list", "--embedded", "--archived"],
+        ["restore", "--embedded", str(session_id)],
+        ["psql", "--embedded", "--", "--command", "TABLE engine_archive_event"],
+        ["serve", "--embedded"],
     ):
         line = _command_line(directory, arguments)
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -37,10 +33,10 @@ def print_next_steps(console: Console, directory: Path) -> None:
 
 
 def _command_line(directory: Path, arguments: list[str]) -> str:
-    unset = [name for name in _LEADS_ELSEWHERE if os.environ.get(name)]
     variable = f"ARIA_DB_DATA={_from_here(directory)}"
-    start = ["env", *(word for name in unset for word in ("-u", name)), variable]
-    return shlex.join([*(start if unset else [variable]), *_program(), *arguments])
+    # A schema that the shell names would not be the demo's.
+    start = ["env", "-u", "ARIA_DB_SCHEMA"] if os.environ.get("ARIA_DB_SCHEMA") else []
+    return shlex.join([*start, variable, *_program(), *arguments])
 
 
 def _program() -> list[str]:

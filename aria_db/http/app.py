@@ -141,15 +141,15 @@ def from_environment() -> FastAPI:
     ``DATABASE_URL`` (or libpq's ``PG*`` variables), its schema ``ARIA_DB_SCHEMA``, and the
     token and the limits are those of :func:`aria_db.http.settings.read`.
 
-    :raises InvalidConfiguration: no database is named, its URL cannot be read, the token is
-        empty, a header cannot carry it, only its old name ``ARIA_API_TOKEN`` is set, or a
-        limit is out of range.
+    :raises InvalidConfiguration: no database is named, its URL cannot be read, or it is the
+        embedded one; the token is empty, a header cannot carry it, or only its old name
+        ``ARIA_API_TOKEN`` is set; or a limit is out of range.
     """
     url = configured_url()
     if url is None:
         raise InvalidConfiguration(
-            "no database is configured",
-            hint="Set DATABASE_URL, or use `aria-db serve`, which can run an embedded one.",
+            "only `aria-db serve` can run the embedded PostgreSQL",
+            hint="Set DATABASE_URL, and unset ARIA_DB_EMBEDDED.",
         )
     found = settings.read()
     return create_app(

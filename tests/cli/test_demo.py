@@ -32,13 +32,13 @@ def test_what_the_demo_prints_works_when_pasted_and_the_demo_can_be_repeated(dat
     assert len(listed.splitlines()) == 5
     assert "restored, 6 messages" in restored
     assert journal.count("archived") == 6
-    assert serve.endswith(" serve")
+    assert serve.endswith(" serve --embedded")
     # Not one of the sessions is where the first run found it.
     assert "All checks passed." in in_the_shell(f"{SCRIPT} demo")
 
 
 def test_the_demo_does_not_replace_data_that_no_demo_created(data: Path) -> None:
-    variables = {"ARIA_DB_DATA": str(data)}
+    variables = {"ARIA_DB_DATA": str(data), "ARIA_DB_EMBEDDED": "1"}
     assert lines(command_line.run("upgrade", **variables))
 
     told = command_line.run("demo", **variables)

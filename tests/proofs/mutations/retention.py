@@ -237,7 +237,8 @@ def _prune() -> Mutations:
         name,
         "the locks of a batch that could not be moved are kept",
         (
-            "            -- Nothing of this batch can be moved: unlock its rows before others are locked.\n"
+            "            -- Nothing of this batch can be moved: unlock its rows before others are "
+            "locked.\n"
             "            RAISE EXCEPTION USING ERRCODE = 'no_data_found';\n",
             "",
         ),
