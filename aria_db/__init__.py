@@ -27,11 +27,13 @@ if TYPE_CHECKING:
         NotUpgraded,
         OutOfResources,
         PermissionDenied,
+        ReadOnly,
         Retryable,
         RowRefused,
         RowsChanged,
         SessionConflict,
         SessionHeld,
+        UnsuitableEncoding,
         WrongState,
     )
     from aria_db.session_manager import NativeSessionManager
@@ -54,11 +56,13 @@ __all__ = [
     "NotUpgraded",
     "OutOfResources",
     "PermissionDenied",
+    "ReadOnly",
     "Retryable",
     "RowRefused",
     "RowsChanged",
     "SessionConflict",
     "SessionHeld",
+    "UnsuitableEncoding",
     "WrongState",
 ]
 

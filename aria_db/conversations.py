@@ -6,6 +6,7 @@ It is checked as a whole before anything of it is stored, so it is read twice.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import shutil
 import sys
@@ -184,6 +185,8 @@ def _numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes | str]]:
         with gzip.open(file) if is_compressed else nullcontext(file) as lines:
             while content := lines.readline(_LONGEST_LINE + 1):
                 number += 1
+                if number == 1:
+                    content = content.removeprefix(codecs.BOM_UTF8)
                 if len(content) <= _LONGEST_LINE:
                     yield number, content
                     continue

@@ -14,13 +14,20 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from aria_db.connections import set_up_connections
 from aria_db.errors import InvalidConfiguration
+from aria_db.poolers import detect_poolers
 from aria_db.timestamps import clamp_timestamps
 
 DEFAULT_SCHEMA = "public"
+
+# Of psycopg: how often a statement is executed before it is prepared.
+_PREPARE_THRESHOLD = "prepare_threshold"
 
 # The libpq variables that say where a database is; PGUSER or PGPASSWORD alone do not.
 LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
@@ -39,14 +46,20 @@ class Database:
     schema: str | None = None
 
     def engine(self, **options: Any) -> sa.Engine:
-        """Return an engine whose connections find names in the schema.
+        """Return an engine whose statements are for the schema.
 
-        They read every timestamp; see :mod:`aria_db.timestamps`.
+        The schema is written into the statements of this package and into those on its models
+        (``schema_translate_map``). Text of your own is not changed: qualify its names. The
+        connections read every timestamp (see :mod:`aria_db.timestamps`), and prepare no
+        statement behind a pooler (see :mod:`aria_db.poolers`) unless ``prepare_threshold`` is in
+        the URL or in ``connect_args``.
 
         :param options: passed to :func:`sqlalchemy.create_engine`.
+        :raises InvalidConfiguration: ``prepare_threshold`` in the URL is no number.
         """
-        engine = sa.create_engine(self.url, connect_args=self._connect_args(), **options)
-        clamp_timestamps(engine)
+        url, options = self._with_options(options)
+        engine = sa.create_engine(url, **options)
+        self._prepare(engine, options)
         return engine
 
     def async_engine(self, **options: Any) -> AsyncEngine:
@@ -54,15 +67,22 @@ class Database:
 
         :param options: passed to :func:`sqlalchemy.ext.asyncio.create_async_engine`.
         """
-        engine = create_async_engine(self.url, connect_args=self._connect_args(), **options)
-        clamp_timestamps(engine.sync_engine)
+        url, options = self._with_options(options)
+        engine = create_async_engine(url, **options)
+        self._prepare(engine.sync_engine, options)
         return engine
 
     def libpq_url(self) -> str:
-        """Return the URL, password included, in the form that ``psql`` takes."""
-        url = self.url
+        """Return the URL, password included, in the form that ``psql`` takes.
+
+        The schema is in it as the search path, which poolers drop or refuse.
+        """
+        url = self.url.difference_update_query([_PREPARE_THRESHOLD])
         if self.schema is not None:
-            url = url.update_query_dict({"options": self._connect_args()["options"]})
+            # The server splits the options at white space; a backslash takes a character as it is.
+            path = re.sub(r"([\\\s])", r"\\\1", f"{quoted(self.schema)},public")
+            given = url.query.get("options") or os.environ.get("PGOPTIONS", "")
+            url = url.update_query_dict({"options": f"{given} -csearch_path={path}".strip()})
         # Put together here: what SQLAlchemy writes for a space or a question mark is not what
         # libpq reads, and differs between 2.0 and 2.1.
         server = sa.URL.create("postgresql", url.username, url.password, url.host, url.port)
@@ -71,13 +91,31 @@ class Database:
         query = urlencode(url.normalized_query, doseq=True, quote_via=quote, safe="")
         return f"{place}/{database}{'?' if query else ''}{query}"
 
-    def _connect_args(self) -> dict[str, str]:
-        if self.schema is None:
-            return {}
-        # The server splits the options at white space; a backslash takes a character as it is.
-        setting = "-csearch_path=" + re.sub(r"([\\\s])", r"\\\1", f"{quoted(self.schema)},public")
-        given = self.url.query.get("options") or os.environ.get("PGOPTIONS", "")
-        return {"options": f"{given} {setting}".strip()}
+    def _with_options(self, given: dict[str, Any]) -> tuple[sa.URL, dict[str, Any]]:
+        """Return the URL and the options for an engine."""
+        # Of the server's own encoding, a client may know less than of UTF-8.
+        connect_args = {"client_encoding": "utf8", **given.get("connect_args", {})}
+        text = self.url.query.get(_PREPARE_THRESHOLD)
+        if text is not None:
+            if text != "none" and not str(text).isdecimal():
+                raise InvalidConfiguration(
+                    f"{_PREPARE_THRESHOLD} is {text!r}",
+                    hint="It is a number of executions, or none.",
+                )
+            threshold = None if text == "none" else int(str(text))
+            connect_args.setdefault(_PREPARE_THRESHOLD, threshold)
+        options = {**given, "connect_args": connect_args}
+        if self.schema is not None:
+            translated = {"schema_translate_map": {None: self.schema}}
+            options["execution_options"] = {**translated, **given.get("execution_options", {})}
+        return self.url.difference_update_query([_PREPARE_THRESHOLD]), options
+
+    @staticmethod
+    def _prepare(engine: sa.Engine, options: dict[str, Any]) -> None:
+        set_up_connections(engine)
+        clamp_timestamps(engine)
+        if _PREPARE_THRESHOLD not in options["connect_args"]:
+            detect_poolers(engine)
 
 
 def quoted(name: str) -> str:
@@ -99,24 +137,51 @@ def literal(text: str) -> str:
 def parse_url(text: str, name: str = "the database URL") -> sa.URL:
     """Return a URL for the driver psycopg from what people write.
 
+    Every form that libpq takes is read, such as a directory or several hosts in the place of one.
+    ``prepare_threshold`` is psycopg's: see :meth:`Database.engine`.
+
     :param text: ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
     :param name: what an error calls it.
     :raises InvalidConfiguration: it is no URL, or names another database or driver.
     """
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        raise InvalidConfiguration(
+            f"{name} begins with {scheme}://",
+            hint="aria-db works with PostgreSQL through psycopg 3: postgresql://…",
+        )
+    address, _, query = rest.partition("?")
+    own = re.search(rf"(?:^|&){_PREPARE_THRESHOLD}=([^&]*)", query)
+    if own is not None:
+        query = (query[: own.start()] + query[own.end() :]).removeprefix("&")
     try:
         text.encode()
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError) as error:
+        if not separator:
+            raise ValueError
+        given = conninfo_to_dict(f"postgresql://{address}?{query}")
+    except (psycopg.Error, ValueError) as error:
+        # Not in the words of libpq, which may repeat the password.
         raise InvalidConfiguration(
             f"{name} cannot be read",
             hint="Write it as postgresql://user:password@host:5432/database.",
         ) from error
-    if url.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
-        raise InvalidConfiguration(
-            f"{name} begins with {url.drivername}://",
-            hint="aria-db works with PostgreSQL through psycopg 3: postgresql://…",
-        )
-    return url.set(drivername="postgresql+psycopg")
+    parts = {part: str(value) for part, value in given.items() if value is not None}
+    if own is not None:
+        parts[_PREPARE_THRESHOLD] = own[1]
+    host, port = parts.get("host", ""), parts.get("port", "")
+    is_plain = not re.search("[,/@]", host) and re.fullmatch("[0-9]*", port) is not None
+    if is_plain:
+        parts.pop("host", None)
+        parts.pop("port", None)
+    return sa.URL.create(
+        "postgresql+psycopg",
+        username=parts.pop("user", None),
+        password=parts.pop("password", None),
+        host=(host or None) if is_plain else None,
+        port=int(port) if is_plain and port else None,
+        database=parts.pop("dbname", None),
+        query=parts,
+    )
 
 
 def configured_url() -> sa.URL | None:

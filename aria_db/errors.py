@@ -95,6 +95,12 @@ class InvalidArgument(DatabaseError):
     """22023: an argument of a function is out of its range; nothing was done."""
 
 
+class UnsuitableEncoding(DatabaseError):
+    """22P05, 22021: the database's encoding has no such character; nothing was done."""
+
+    default_hint = "The encoding of the database does not have this character. UTF8 has every one."
+
+
 class WrongState(DatabaseError):
     """55000: something is not in the state that the call needs; nothing was done."""
 
@@ -142,6 +148,15 @@ class OutOfResources(DatabaseError):
     )
 
 
+class ReadOnly(DatabaseError):
+    """25006: the database takes no changes: a hot standby, or one that was set to read-only."""
+
+    default_hint = (
+        "Nothing was done. Connect to the primary, or let the DBA switch "
+        "default_transaction_read_only off."
+    )
+
+
 class DatabaseUnavailable(DatabaseError):
     """08xxx, 57Pxx, 53300 or no answer at all: the database cannot be reached."""
 
@@ -159,6 +174,9 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "42P07": NameTaken,
     "42723": NameTaken,
     "22023": InvalidArgument,
+    "22021": UnsuitableEncoding,
+    "22P05": UnsuitableEncoding,
+    "25006": ReadOnly,
     "55000": WrongState,
     "25P04": Canceled,
     "42501": PermissionDenied,

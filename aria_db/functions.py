@@ -17,8 +17,9 @@ the database role. ``run_id`` names the open run that the call is a batch of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -31,15 +32,18 @@ from sqlalchemy import (
     Function,
     Integer,
     Interval,
+    MetaData,
     Select,
     String,
+    Table,
     Text,
     Uuid,
-    func,
     literal,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from aria_db.results import (
     Archived,
@@ -62,6 +66,33 @@ from aria_db.results import (
 )
 
 _TIMESTAMP = DateTime(timezone=True)
+
+
+class InstalledFunction(Function[Any]):
+    """A call of a function of this package, in the schema in which the engine finds the tables.
+
+    SQLAlchemy's option ``schema_translate_map`` is for tables only.
+    """
+
+    inherit_cache = True
+
+
+_ANY_TABLE = Table("engine_chat_sessions", MetaData())
+
+
+@compiles(InstalledFunction)
+def _in_schema(call: InstalledFunction, compiler: SQLCompiler, **options: Any) -> str:
+    schema = compiler.preparer.schema_for_object(_ANY_TABLE)
+    rendered = compiler.visit_function(call, **options)
+    return f"{compiler.preparer.quote_schema(schema)}.{rendered}" if schema else rendered
+
+
+class _Installed:
+    def __getattr__(self, name: str) -> Callable[..., InstalledFunction]:
+        return partial(InstalledFunction, name)
+
+
+_installed = _Installed()
 
 
 def _rows(call: Function[Any], result: type) -> Select[Any]:
@@ -97,7 +128,7 @@ def archive_session(
         session_id = literal(session_id, Uuid())
     if not isinstance(actor, BindParameter):
         actor = literal(actor, Text())
-    return _rows(func.archive_session(session_id, actor), Archived)
+    return _rows(_installed.archive_session(session_id, actor), Archived)
 
 
 def archive_sessions(
@@ -114,7 +145,7 @@ def archive_sessions(
     :raises aria_db.errors.SessionHeld: when executed, as :func:`archive_session`.
     :raises aria_db.errors.ColumnDrift: when executed, as :func:`archive_session`.
     """
-    return _rows(func.archive_sessions(*_several(session_ids, run_id, actor)), Archived)
+    return _rows(_installed.archive_sessions(*_several(session_ids, run_id, actor)), Archived)
 
 
 def restore_session(
@@ -135,7 +166,7 @@ def restore_session(
     :raises aria_db.errors.RowRefused: when executed: a constraint of the live tables refuses a
         row.
     """
-    call = func.restore_session(literal(session_id, Uuid()), literal(actor, Text()))
+    call = _installed.restore_session(literal(session_id, Uuid()), literal(actor, Text()))
     return _rows(call, Restored)
 
 
@@ -152,7 +183,7 @@ def restore_sessions(
     :raises aria_db.errors.SessionConflict: when executed, as :func:`restore_session`.
     :raises aria_db.errors.ColumnDrift: when executed, as :func:`restore_session`.
     """
-    return _rows(func.restore_sessions(*_several(session_ids, run_id, actor)), Restored)
+    return _rows(_installed.restore_sessions(*_several(session_ids, run_id, actor)), Restored)
 
 
 def restore_run(
@@ -173,7 +204,7 @@ def restore_run(
         another kind.
     :raises aria_db.errors.WrongState: when executed: the run is still running.
     """
-    call = func.restore_run(
+    call = _installed.restore_run(
         literal(run_id, BigInteger()),
         literal(batch_size, Integer()),
         literal(undo_run_id, BigInteger()),
@@ -192,7 +223,7 @@ def count_restorable_sessions(run_id: int) -> Select[int, int, int, int]:
     :raises aria_db.errors.InvalidArgument: when executed, as :func:`restore_run`.
     :raises aria_db.errors.WrongState: when executed, as :func:`restore_run`.
     """
-    return _rows(func.count_restorable_sessions(literal(run_id, BigInteger())), Restorable)
+    return _rows(_installed.count_restorable_sessions(literal(run_id, BigInteger())), Restorable)
 
 
 def archive_history(
@@ -204,7 +235,7 @@ def archive_history(
     :return: a statement that gives a row ``(at, event, actor, role, run_id, message_count,
         detail)`` for each event, oldest first; none if nothing is on record.
     """
-    return _rows(func.archive_history(literal(session_id, Uuid())), HistoryEvent)
+    return _rows(_installed.archive_history(literal(session_id, Uuid())), HistoryEvent)
 
 
 def _several(
@@ -227,7 +258,7 @@ def delete_chat_session(session_id: UUID, actor: str | None = None) -> Select[UU
         there is no such live session.
     :raises aria_db.errors.SessionHeld: when executed: it is on hold.
     """
-    call = func.delete_chat_session(literal(session_id, Uuid()), literal(actor, Text()))
+    call = _installed.delete_chat_session(literal(session_id, Uuid()), literal(actor, Text()))
     return _rows(call, Deleted)
 
 
@@ -243,7 +274,7 @@ def delete_archived_session(
     :raises aria_db.errors.SessionHeld: when executed: it is on hold.
     :raises aria_db.errors.SessionConflict: when executed: it is live as well.
     """
-    call = func.delete_archived_session(literal(session_id, Uuid()), literal(actor, Text()))
+    call = _installed.delete_archived_session(literal(session_id, Uuid()), literal(actor, Text()))
     return _rows(call, Deleted)
 
 
@@ -253,7 +284,7 @@ def archive_column_drift() -> Select[str, str, str]:
     :return: a statement that gives a row ``(live_table, column_name, problem)`` for
         each; none when all is well.
     """
-    return _rows(func.archive_column_drift(), Drift)
+    return _rows(_installed.archive_column_drift(), Drift)
 
 
 def archive_dependents() -> Select[str, str, str, str, str, bool, str, int]:
@@ -262,7 +293,7 @@ def archive_dependents() -> Select[str, str, str, str, str, bool, str, int]:
     :return: a statement that gives a row ``(schema_name, table_name, constraint_name, refers_to,
         on_delete, is_indexed, handling, estimated_rows)`` for each key.
     """
-    return _rows(func.archive_dependents(), Dependent)
+    return _rows(_installed.archive_dependents(), Dependent)
 
 
 def set_archive_dependent(schema_name: str, table_name: str, handling: str) -> Select[Any]:
@@ -276,7 +307,7 @@ def set_archive_dependent(schema_name: str, table_name: str, handling: str) -> S
     :raises aria_db.errors.NameTaken: when executed: another table has the name of the archive.
     """
     return select(
-        func.set_archive_dependent(
+        _installed.set_archive_dependent(
             literal(schema_name, Text()), literal(table_name, Text()), literal(handling, Text())
         )
     )
@@ -288,7 +319,7 @@ def archive_hazards() -> Select[str, str, str, str, str]:
     :return: a statement that gives a row ``(hazard, object, effect, detail, remedy)`` for each;
         ``effect`` is ``refuses``, ``loses``, ``unsafe`` or ``slow``.
     """
-    return _rows(func.archive_hazards(), Hazard)
+    return _rows(_installed.archive_hazards(), Hazard)
 
 
 def prune_sessions(
@@ -314,7 +345,7 @@ def prune_sessions(
     :raises aria_db.errors.InvalidArgument: when executed: an argument is out of range, the
         type is unknown, or no policy says an age.
     """
-    call = func.prune_sessions(
+    call = _installed.prune_sessions(
         literal(older_than, Interval()),
         literal(session_type, Text()),
         literal(batch_size, Integer()),
@@ -336,7 +367,7 @@ def count_prunable_sessions(
         because they are in the archive as well, or because rows of other tables refer to them.
     :raises aria_db.errors.InvalidArgument: when executed, as :func:`prune_sessions`.
     """
-    call = func.count_prunable_sessions(
+    call = _installed.count_prunable_sessions(
         literal(older_than, Interval()), literal(session_type, Text())
     )
     return _rows(call, Prunable)
@@ -358,7 +389,7 @@ def purge_archive(
     :raises aria_db.errors.InvalidArgument: when executed: the batch size is below 1, or
         the type is unknown.
     """
-    call = func.purge_archive(
+    call = _installed.purge_archive(
         literal(session_type, Text()),
         literal(batch_size, Integer()),
         literal(run_id, BigInteger()),
@@ -379,7 +410,7 @@ def place_hold(
         none if there is no such session.
     :raises aria_db.errors.InvalidArgument: when executed: the reason is empty.
     """
-    call = func.place_hold(
+    call = _installed.place_hold(
         literal(session_id, Uuid()), literal(reason, Text()), literal(actor, Text())
     )
     return _rows(call, Hold)
@@ -392,7 +423,9 @@ def release_hold(session_id: UUID, actor: str | None = None) -> Select[bool]:
     :param actor: who is on record for it.
     :return: a statement that gives whether there was one.
     """
-    call = func.release_hold(literal(session_id, Uuid()), literal(actor, Text()), type_=Boolean())
+    call = _installed.release_hold(
+        literal(session_id, Uuid()), literal(actor, Text()), type_=Boolean()
+    )
     return select(call)
 
 
@@ -407,7 +440,7 @@ def begin_archive_run(
     :return: a statement that gives the run's id, for the ``run_id`` of its batches.
     :raises aria_db.errors.InvalidArgument: when executed: there is no such kind.
     """
-    call = func.begin_archive_run(
+    call = _installed.begin_archive_run(
         literal(kind, Text()),
         literal(arguments, JSONB()),
         literal(actor, Text()),
@@ -426,7 +459,7 @@ def finish_archive_run(run_id: int, stop_reason: str, error: str | None = None) 
     :raises InvalidArgument: ``stop_reason`` is another.
     """
     return select(
-        func.finish_archive_run(
+        _installed.finish_archive_run(
             literal(run_id, BigInteger()), literal(stop_reason, Text()), literal(error, Text())
         )
     )
@@ -445,7 +478,7 @@ def session_conflict_differences(
         places, or all is equal.
     :raises aria_db.errors.ColumnDrift: when executed: the tables have not the same columns.
     """
-    return _rows(func.session_conflict_differences(literal(session_id, Uuid())), Difference)
+    return _rows(_installed.session_conflict_differences(literal(session_id, Uuid())), Difference)
 
 
 def resolve_session_conflict(
@@ -469,7 +502,7 @@ def resolve_session_conflict(
         session is in the other place alone.
     :raises aria_db.errors.ColumnDrift: when executed: a column would be lost.
     """
-    call = func.resolve_session_conflict(
+    call = _installed.resolve_session_conflict(
         literal(session_id, Uuid()),
         literal(destination, Text()),
         literal(keep, Text()),
@@ -487,7 +520,7 @@ def verify_archive(
     :return: a statement that gives a row ``(finding, session_id, messages, detail, remedy)``
         for each finding; none when all is well.
     """
-    return _rows(func.verify_archive(literal(since, _TIMESTAMP)), Finding)
+    return _rows(_installed.verify_archive(literal(since, _TIMESTAMP)), Finding)
 
 
 def estimate_sessions(
@@ -507,7 +540,7 @@ def estimate_sessions(
     :return: a statement that gives the planner's estimate, as good as its statistics.
     :raises aria_db.errors.InvalidArgument: when executed: the place is neither.
     """
-    call = func.estimate_sessions(
+    call = _installed.estimate_sessions(
         literal(place, Text()),
         literal(agent_id, Text()),
         literal(session_type, Text()),
@@ -533,7 +566,7 @@ def grant_archive_access(
     :raises aria_db.errors.PermissionDenied: when executed: the caller may not grant.
     :raises aria_db.errors.DatabaseError: when executed: there is no such role.
     """
-    call = func.grant_archive_access(
+    call = _installed.grant_archive_access(
         literal(role_name, Text()),
         literal(access, Text()),
         literal(revoking, Boolean()),

@@ -10,11 +10,10 @@ from logging.config import fileConfig
 
 import sqlalchemy as sa
 from alembic import context
-from sqlalchemy.schema import CreateSchema
 
 from aria_db import database, models
 from aria_db.errors import InvalidConfiguration
-from aria_db.install import adoption, migrate, sql_objects
+from aria_db.install import adoption, migrate, schemas, sql_objects
 from aria_db.install.sql_objects import verbatim  # registers the operations of the revisions
 
 config = context.config
@@ -22,11 +21,8 @@ if config.config_file_name is not None and config.attributes.get("configure_logg
     fileConfig(config.config_file_name, disable_existing_loggers=False)
 
 x_arguments = context.get_x_argument(as_dictionary=True)
-schema = (
-    x_arguments.get("schema")
-    or config.attributes.get("schema")
-    or database.configured_schema()
-    or database.DEFAULT_SCHEMA
+wanted_schema: str | None = (
+    x_arguments.get("schema") or config.attributes.get("schema") or database.configured_schema()
 )
 
 chat_tables: migrate.ChatTables = config.attributes.get("chat_tables", "refuse")
@@ -37,7 +33,6 @@ if "adopt" in x_arguments:
 OPTIONS = {
     "target_metadata": models.Base.metadata,
     "version_table": migrate.VERSION_TABLE,
-    "version_table_schema": schema,
     # The application has tables of its own in the same schema.
     "include_name": lambda name, kind, _: kind != "table" or name in models.Base.metadata.tables,
     # A comment is for DBAs, and no part of the model.
@@ -57,6 +52,20 @@ BEGIN
 END;
 $script$
 """  # noqa: S608 (a constant name)
+
+CREATE_SCHEMA = """
+DO $script$
+BEGIN
+    CREATE SCHEMA IF NOT EXISTS {};
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'role % may not create a schema in the database', current_user
+            USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Nothing was changed. GRANT CREATE ON DATABASE to it, run this as another role, '
+                'or name a schema in which it may create: --schema NAME (-x schema=NAME).';
+END;
+$script$
+"""
 
 
 def put_back_what_is_missing() -> None:
@@ -78,7 +87,7 @@ def put_back_what_is_missing() -> None:
             context.execute(verbatim(installed.creation(new=missing)))
 
 
-def run_revisions(schema_exists: bool) -> None:
+def run_revisions(schema: str, schema_exists: bool) -> None:
     """Run what Alembic was asked for, in the target schema and in one transaction."""
     with context.begin_transaction():
         context.execute(f"SET LOCAL lock_timeout = '{migrate.LOCK_TIMEOUT}'")
@@ -86,13 +95,13 @@ def run_revisions(schema_exists: bool) -> None:
         if not context.is_offline_mode():
             migrate.refuse_unreleased(context.get_context().get_current_heads())
         if not schema_exists:
-            context.execute(CreateSchema(schema, if_not_exists=True))
+            context.execute(verbatim(CREATE_SCHEMA.format(database.quoted(schema))))
         # pg_temp last: functions and views pin this path, and a caller's temporary
         # table must not hide the real one.
         path = f"{database.quoted(schema)}, pg_temp"
         context.execute(verbatim(f"SET LOCAL search_path = {path}"))
-        if chat_tables == "beside":
-            context.execute("SET LOCAL aria_db.chat_tables = 'beside'")
+        if chat_tables != "refuse":
+            context.execute(f"SET LOCAL aria_db.chat_tables = '{chat_tables}'")
         if chat_tables == "adopt":
             source = database.literal(adopt_schema or "")
             context.execute(verbatim(f"SET LOCAL aria_db.adopt_schema = {source}"))
@@ -107,13 +116,17 @@ def run_revisions(schema_exists: bool) -> None:
 
 def run_offline() -> None:
     """Write the SQL script."""
+    schema = wanted_schema or database.DEFAULT_SCHEMA
+    if wanted_schema is None and chat_tables == "adopt" and adopt_schema != schema:
+        schema = adoption.ADOPTED_SCHEMA
     context.configure(
         dialect_name="postgresql",
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
+        version_table_schema=schema,
         **OPTIONS,
     )
-    run_revisions(schema_exists=schema == database.DEFAULT_SCHEMA)
+    run_revisions(schema, schema_exists=schema == database.DEFAULT_SCHEMA)
 
 
 def run_online() -> None:
@@ -121,12 +134,22 @@ def run_online() -> None:
     with ExitStack() as stack:
         connectable = config.attributes.get("connection")
         if connectable is None:
-            connectable = stack.enter_context(database.opened(schema=schema)).engine()
+            opened = database.opened(schema=wanted_schema)
+            connectable = stack.enter_context(opened).engine()
             stack.callback(connectable.dispose)
         if isinstance(connectable, sa.Engine):
             connectable = stack.enter_context(connectable.connect())
-        context.configure(connection=connectable, **OPTIONS)
-        run_revisions(schema_exists=sa.inspect(connectable).has_schema(schema))
+        is_callers_transaction = connectable.in_transaction()
+        schema = wanted_schema or schemas.only_schema(connectable)
+        if schema is None and chat_tables == "adopt":
+            schema = adoption.default_schema(connectable, adopt_schema)
+        schema = schema or database.DEFAULT_SCHEMA
+        schema_exists = sa.inspect(connectable).has_schema(schema)
+        if not is_callers_transaction:
+            # Alembic is to begin one, and to commit it.
+            connectable.rollback()
+        context.configure(connection=connectable, version_table_schema=schema, **OPTIONS)
+        run_revisions(schema, schema_exists)
 
 
 try:

@@ -31,9 +31,20 @@ REACHED = """
 """
 
 
+# The same, of the schema in which an engine has created a table without naming one.
+PROBE = sa.Table("probe", sa.MetaData(), sa.Column("id", sa.Integer))
+REACHED_BY_ENGINE = sa.text("""
+    SELECT json_build_array(current_database(), nspname, current_setting('statement_timeout'))
+    FROM pg_namespace JOIN pg_class ON pg_namespace.oid = relnamespace WHERE relname = 'probe'
+""")
+
+
 def reached_by_engine(database: Database) -> object:
     with connected(database) as connection:
-        return connection.scalar(sa.text(REACHED))
+        PROBE.create(connection)
+        found = connection.scalar(REACHED_BY_ENGINE)
+        connection.rollback()
+        return found
 
 
 def reached_by_psql(database: Database) -> object:
@@ -220,7 +231,8 @@ async def test_an_asynchronous_engine_finds_the_schema_too(
     engine = replace(empty_database, schema=ODD_SCHEMA).async_engine()
 
     async with engine.connect() as connection:
-        assert await connection.scalar(sa.text(REACHED)) == [
+        await connection.run_sync(PROBE.create)
+        assert await connection.scalar(REACHED_BY_ENGINE) == [
             empty_database.url.database,
             ODD_SCHEMA,
             "0",

@@ -38,15 +38,17 @@ MAY_IMPORT = {
     "aria_db": {"database", "errors", "session_manager"},
     "conversations": {"errors", "session_manager", "validation"},
     # what they call
-    "session_manager": {"errors", "functions", "models", "results"},
+    "session_manager": {"errors", "functions", "models", "poolers", "results"},
     "functions": {"results"},
     # what needs neither
     # The plan of an adoption asks for the hazards.
-    "install": {"database", "functions", "results"},
-    "database": {"embedded", "errors", "timestamps"},
+    "install": {"database", "errors", "functions", "results"},
+    "connections": set(),
+    "database": {"connections", "embedded", "errors", "poolers", "timestamps"},
     "embedded": set(),
     "errors": set(),
     "models": set(),
+    "poolers": {"errors"},
     "results": set(),
     "timestamps": set(),
     "validation": set(),

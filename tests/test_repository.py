@@ -227,3 +227,15 @@ def test_what_several_folders_use_is_in_tests_support(folder: str) -> None:
         ]
 
     assert misplaced == []
+
+
+def test_no_sql_depends_on_what_a_backslash_means() -> None:
+    """With standard_conforming_strings off, it would escape in a literal without E."""
+    literal = re.compile(r"(?<![A-Za-z0-9_])(E?)'((?:[^']|'')*)'")
+    found = [
+        (file.name, text)
+        for file in sorted((ROOT / "sql").rglob("*.sql"))
+        for prefix, text in literal.findall(re.sub(r"--.*", "", file.read_text("utf-8")))
+        if "\\" in text and not prefix
+    ]
+    assert found == []

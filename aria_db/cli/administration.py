@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -84,6 +84,13 @@ def psql(
     The exit status is that of psql.
     """
     from aria_db.cli.psql import run_psql
+    from aria_db.install.schemas import find_schema, only_schema
 
     with opened(where) as database:
-        raise typer.Exit(run_psql(database, arguments or []))
+        engine = database.engine()
+        with engine.connect() as connection:
+            found = database.schema or only_schema(connection)
+            if database.schema is not None:
+                find_schema(connection, database.schema)
+        engine.dispose()
+        raise typer.Exit(run_psql(replace(database, schema=found), arguments or []))

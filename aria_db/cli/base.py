@@ -205,7 +205,8 @@ _Schema = Annotated[
     typer.Option(
         metavar="NAME",
         callback=utf8,
-        help="The schema of the tables and functions. By default ARIA_DB_SCHEMA, or public.",
+        help="The schema of the tables and functions. By default ARIA_DB_SCHEMA, or the only one "
+        "in which aria-db is installed.",
     ),
 ]
 Json = Annotated[
@@ -271,13 +272,19 @@ def run_on(
     """
     import asyncio
 
+    from aria_db.errors import translated
+    from aria_db.install.schemas import find_schema
     from aria_db.session_manager import NativeSessionManager
     from aria_db.validation import readable_json
 
     async def managed() -> Result:
         engine = database.async_engine(json_deserializer=readable_json)
         try:
-            manager = NativeSessionManager(engine).acting_as(
+            with translated():
+                async with engine.connect() as connection:
+                    schema = await connection.run_sync(find_schema, database.schema)
+            found = engine.execution_options(schema_translate_map={None: schema})
+            manager = NativeSessionManager(found).acting_as(
                 _this_user() if actor is None else actor
             )
             return await work(manager)
@@ -334,12 +341,17 @@ async def find_id(manager: NativeSessionManager, wanted: IdPrefix) -> UUID | Non
 
 @contextmanager
 def connected(where: Where) -> Iterator[tuple[Connection, str | None]]:
-    """Give a connection to the database, for the revisions, and the schema."""
+    """Give a connection to the database, for the revisions, and the schema to install into.
+
+    Without a schema, it is the only one in which aria-db is installed; None if it is in none.
+    """
+    from aria_db.install.schemas import only_schema
+
     with opened(where) as database:
         engine = database.engine()
         try:
             with engine.connect() as connection:
-                yield connection, database.schema
+                yield connection, database.schema or only_schema(connection)
         finally:
             engine.dispose()
 

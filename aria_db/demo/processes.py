@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from aria_db.database import Database
 
@@ -25,7 +26,9 @@ def aria_db(database: Database, *arguments: str) -> None:
 def environment(database: Database) -> dict[str, str]:
     """Return the environment for a process that works on a database, with no other setting."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ARIA_")}
-    return {**kept, "DATABASE_URL": database.libpq_url()}
+    if database.schema is not None:
+        kept["ARIA_DB_SCHEMA"] = database.schema
+    return {**kept, "DATABASE_URL": replace(database, schema=None).libpq_url()}
 
 
 @contextmanager

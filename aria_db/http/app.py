@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from aria_db import __version__
 from aria_db.database import Database, configured_schema, configured_url
-from aria_db.errors import InvalidConfiguration
+from aria_db.errors import DatabaseError, InvalidConfiguration, translated
 from aria_db.http import health, problems, router, settings
 from aria_db.http.limits import DEFAULT, Limits
 from aria_db.http.middleware import (
@@ -28,8 +30,11 @@ from aria_db.http.middleware import (
     WithoutTrailingSlash,
 )
 from aria_db.http.tokens import Token, refuse_doubles
+from aria_db.install.schemas import only_schema
 from aria_db.session_manager import NativeSessionManager
 from aria_db.validation import readable_json
+
+_logger = logging.getLogger(__name__)
 
 # A host that does not answer costs a request this long, where neither the URL nor
 # PGCONNECT_TIMEOUT says otherwise. psycopg's own default is two minutes.
@@ -101,11 +106,14 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         engine = _engine(database, limits)
         try:
+            schema = database.schema or await _only_schema(engine)
+            if schema is not None:
+                engine = engine.execution_options(schema_translate_map={None: schema})
             manager = NativeSessionManager(engine)
             yield State(
                 engine=engine,
                 manager=manager,
-                schema=database.schema,
+                schema=schema,
                 actor_header=actor_header,
                 verdict=health.ArchiveVerdict(manager),
             )
@@ -183,6 +191,17 @@ def _engine(database: Database, limits: Limits) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "checkout", _check_open)
     return engine
+
+
+async def _only_schema(engine: AsyncEngine) -> str | None:
+    """Return the schema to use; None for the role's search path where none can be found now."""
+    try:
+        with translated():
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS), engine.connect() as connection:
+                return await connection.run_sync(only_schema)
+    except (TimeoutError, DatabaseError) as error:
+        _logger.warning("The schema could not be looked for: %s", error or "it took too long")
+        return None
 
 
 def _check_open(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:

@@ -22,6 +22,7 @@ from aria_db.errors import (
     NotUpgraded,
     OutOfResources,
     PermissionDenied,
+    ReadOnly,
     Retryable,
 )
 
@@ -38,10 +39,10 @@ _LONGEST_NAME = 100
 
 # Nothing is wrong with the request. A role without a privilege is not among them, nor
 # is it 403: that would blame the caller, who cannot fix it. It is 500.
-_TEMPORARY = (Retryable, Canceled, OutOfResources, DatabaseUnavailable, NotUpgraded)
+_TEMPORARY = (Retryable, Canceled, OutOfResources, DatabaseUnavailable, NotUpgraded, ReadOnly)
 
 # The errors of the server's own whose message helps and gives nothing away.
-_SHOWN_TO_CALLERS = (Retryable, Canceled, NotUpgraded, PermissionDenied)
+_SHOWN_TO_CALLERS = (Retryable, Canceled, NotUpgraded, PermissionDenied, ReadOnly)
 
 # What the first two characters of a SQLSTATE say of all others.
 _STATUS_BY_CLASS = {

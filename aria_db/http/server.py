@@ -9,11 +9,13 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 import h11
 import uvicorn
 from psycopg.pq import PGconn, Ping
+from sqlalchemy.exc import DBAPIError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aria_db.database import Database
@@ -22,6 +24,7 @@ from aria_db.http import problems
 from aria_db.http.app import create_app, with_connect_timeout
 from aria_db.http.limits import DEFAULT, WAIT_SECONDS, Limits
 from aria_db.http.tokens import Token
+from aria_db.install.schemas import only_schema
 
 _ASK_AGAIN_SECONDS = 0.5
 
@@ -70,6 +73,7 @@ def serve(
     app = create_app(database, token=token, tokens=tokens, actor_header=actor_header, limits=limits)
     server = _Server(uvicorn.Config(app, host=host, port=port, http=_Protocol))
     _wait_for(database, wait)
+    _refuse_several_schemas(database)
     # What is imported by now stays: nothing that every garbage collection has to look at.
     gc.collect()
     gc.freeze()
@@ -112,6 +116,17 @@ def _wait_for(database: Database, seconds: float) -> None:
         time.sleep(_ASK_AGAIN_SECONDS)
     if reported:
         _logger.info("The database takes connections")
+
+
+def _refuse_several_schemas(database: Database) -> None:
+    """Raise an error here, and not a traceback when the application starts."""
+    if database.schema is None:
+        engine = with_connect_timeout(database).engine()
+        try:
+            with suppress(DBAPIError), engine.connect() as connection:
+                only_schema(connection)
+        finally:
+            engine.dispose()
 
 
 def is_loopback(host: str) -> bool:

@@ -18,8 +18,12 @@ from sqlalchemy.schema import CreateSchema
 from aria_db import functions
 from aria_db.database import DEFAULT_SCHEMA, quoted
 from aria_db.install import migrate, resources, sql_objects
+from aria_db.install.schemas import only_schema
 from aria_db.install.sql_objects import verbatim
 from aria_db.results import Hazard
+
+ADOPTED_SCHEMA = "aria_db"
+"""Where views over the tables of an application go, unless somebody names a schema."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def adopt(
 
     :param connection: a connection to the database, as the owner of the tables.
     :param source: the schema of the application's tables; by default the only one there is.
-    :param schema: the schema to install into.
+    :param schema: the schema to install into; as for :func:`plan`.
     :param revision: the revision to upgrade to.
     :raises sqlalchemy.exc.DBAPIError: with SQLSTATE AR004, the tables cannot be adopted as
         they are; with 55P03, a lock was not granted in time. Nothing was changed.
@@ -102,15 +106,14 @@ def plan(
 
     :param connection: a connection to the database that is in no transaction.
     :param source: the schema of the application's tables; by default the only one there is.
-    :param schema: the schema to install into.
+    :param schema: the schema to install into; by default the one in which this package is
+        installed, or else :func:`default_schema`.
     """
-    target = schema or DEFAULT_SCHEMA
-    *functions, _ = scripts()
     with connection.begin() as transaction:
+        target = schema or only_schema(connection) or default_schema(connection, source)
         path = f"{quoted(target)}, pg_temp"
         connection.execute(sa.select(sa.func.set_config("search_path", path, True)))
-        for statements in functions:
-            connection.execute(verbatim(statements))
+        _create_functions(connection)
         found = sa.func.pg_temp.adoption_plan(source, target).table_valued(
             "kind", "object", "description", "remedy", "statement"
         )
@@ -120,6 +123,28 @@ def plan(
             result = replace(result, hazards=_hazards(connection, result, target))
         transaction.rollback()
     return result
+
+
+def default_schema(connection: sa.Connection, source: str | None = None) -> str:
+    """Return the schema to install into where nobody names one.
+
+    The application uses the names of this package in ``public``, too: its own migrations create and
+    drop such tables, and it copies rows from them. So views over its tables get a schema of
+    their own; tables that have these names already are used where they are.
+
+    :param connection: a connection to the database, in a transaction that is to be rolled back.
+    :param source: the schema of the application's tables; by default the only one there is.
+    """
+    _create_functions(connection)
+    found = sa.func.pg_temp.adoption_layout(source, DEFAULT_SCHEMA).table_valued("layout")
+    return ADOPTED_SCHEMA if connection.scalar(sa.select(found.c.layout)) == "A" else DEFAULT_SCHEMA
+
+
+def _create_functions(connection: sa.Connection) -> None:
+    """Create the functions that look, for as long as the transaction takes."""
+    *functions, _ = scripts()
+    for statements in functions:
+        connection.execute(verbatim(statements))
 
 
 def _hazards(connection: sa.Connection, plan: AdoptionPlan, target: str) -> tuple[Hazard, ...]:

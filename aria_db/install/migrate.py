@@ -18,6 +18,7 @@ from alembic.util import CommandError
 
 from aria_db.database import DEFAULT_SCHEMA
 from aria_db.install import resources
+from aria_db.install.schemas import only_schema
 
 # The application has an alembic_version of its own in the same database.
 VERSION_TABLE = "aria_db_version"
@@ -78,7 +79,8 @@ def config(
 
     :param connection: the connection to run on; by default ``migrations/env.py``
         connects to the configured database.
-    :param schema: the schema to install into; by default ``ARIA_DB_SCHEMA`` or public.
+    :param schema: the schema to install into; by default ``ARIA_DB_SCHEMA``, or the only one
+        in which this package is installed, or public.
     :param chat_tables: what to do about chat tables in another schema.
     :param adopt_schema: the schema whose chat tables are adopted, if they are to be; by
         default the only one that has some.
@@ -130,13 +132,14 @@ def status(connection: sa.Connection, schema: str | None = None) -> Status:
     """Return the revision of a database and the newest one.
 
     :param connection: a connection to the database.
-    :param schema: the schema it is installed in.
+    :param schema: the schema it is installed in; None for the only one.
+    :raises InvalidConfiguration: no schema is given, and it is installed in several.
     """
     context = MigrationContext.configure(
         connection,
         opts={
             "version_table": VERSION_TABLE,
-            "version_table_schema": schema or DEFAULT_SCHEMA,
+            "version_table_schema": schema or only_schema(connection) or DEFAULT_SCHEMA,
         },
     )
     scripts = ScriptDirectory.from_config(config())

@@ -8,9 +8,10 @@ from copy import copy
 from typing import Self, TypeVarTuple
 
 from sqlalchemy import Row, Select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 
 from aria_db.errors import InvalidArgument, translated
+from aria_db.poolers import refuse_prepared_statements
 
 Columns = TypeVarTuple("Columns")
 
@@ -26,6 +27,7 @@ class Transactions:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._actor: str | None = None
+        self._first_call = _FirstCall()
 
     def acting_as(self, actor: str | None) -> Self:
         """Return a manager on the same engine whose changes are on record as somebody's.
@@ -57,17 +59,30 @@ class Transactions:
         """
         with translated():
             async with self._autocommit.connect() as connection:
+                await self._first_call.check(connection)
                 return (await connection.execute(statement, parameters)).all()
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+    async def _transaction(self, **options: object) -> AsyncIterator[AsyncSession]:
         with translated():
             async with self._sessions.begin() as session:
+                await self._first_call.check(await session.connection(execution_options=options))
                 yield session
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[AsyncSession]:
         """Begin a transaction whose statements all see the same moment."""
-        async with self._transaction() as session:
-            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        async with self._transaction(isolation_level="REPEATABLE READ") as session:
             yield session
+
+
+class _FirstCall:
+    """Whether the engine has been checked, for a manager and those that act as somebody else."""
+
+    def __init__(self) -> None:
+        self._is_checked = False
+
+    async def check(self, connection: AsyncConnection) -> None:
+        if not self._is_checked:
+            await refuse_prepared_statements(connection)
+            self._is_checked = True

@@ -2,9 +2,10 @@
 --
 -- A: the application's chat_sessions and chat_messages, in a schema of its own.
 -- B: tables under the names of aria-db, in the target schema.
--- null: neither; schemas has those in which there are chat tables.
+-- null: neither, or several and nobody said which. candidates has those in which there are chat
+-- tables of an application; described says of each what it is called and how much is in it.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_layout(wanted_source text, target text)
-RETURNS TABLE (layout text, source text, schemas text[])
+RETURNS TABLE (layout text, source text, candidates text[], described text[])
 LANGUAGE sql
 STABLE
 AS $function$
@@ -20,7 +21,9 @@ AS $function$
     ),
 
     schemas_of_a AS (
-        SELECT tables.schema_name
+        SELECT
+            tables.schema_name,
+            min(tables.oid) FILTER (WHERE tables.relname = 'chat_sessions') AS sessions
         FROM tables
         WHERE tables.relname IN ('chat_sessions', 'chat_messages')
         GROUP BY tables.schema_name
@@ -30,6 +33,7 @@ AS $function$
     schema_of_b AS (
         SELECT
             tables.schema_name,
+            min(tables.oid) FILTER (WHERE tables.relname = 'engine_chat_sessions') AS sessions,
             -- not those that an upgrade creates where it finds none
             bool_or(
                 (obj_description(tables.oid, 'pg_class') LIKE '% Created by aria-db.') IS NOT TRUE
@@ -54,16 +58,46 @@ AS $function$
         LIMIT 1
     ),
 
+    candidates AS (
+        SELECT
+            chat.schema_name,
+            format(
+                '%I.%I (%s)', chat.schema_name, chat.table_name,
+                CASE
+                    WHEN filled.rows > 0 THEN format('about %s rows', filled.rows::bigint)
+                    WHEN filled.bytes = 0 THEN 'empty'
+                    ELSE pg_size_pretty(filled.bytes)
+                END
+            ) AS description
+        FROM (
+            SELECT schemas_of_a.schema_name, 'chat_sessions', schemas_of_a.sessions FROM schemas_of_a
+            UNION ALL
+            SELECT schema_of_b.schema_name, 'engine_chat_sessions', schema_of_b.sessions FROM schema_of_b
+            WHERE schema_of_b.is_of_application
+        ) AS chat (schema_name, table_name, table_id)
+        CROSS JOIN LATERAL (
+            SELECT
+                sum(greatest(part.reltuples, 0)) AS rows,
+                sum(pg_relation_size(part.oid)) AS bytes
+            FROM pg_catalog.pg_class AS part
+            WHERE
+                part.relkind = 'r'
+                AND (
+                    part.oid = chat.table_id
+                    OR part.oid IN (SELECT tree.relid FROM pg_partition_tree(chat.table_id) AS tree)
+                )
+        ) AS filled
+    ),
+
     chosen AS (
         SELECT
             coalesce(
                 wanted_source,
                 (SELECT adopted_schema.schema_name FROM adopted_schema),
-                (SELECT schema_of_b.schema_name FROM schema_of_b WHERE schema_of_b.is_of_application),
-                (SELECT min(schemas_of_a.schema_name) FROM schemas_of_a HAVING count(*) = 1),
+                (SELECT min(candidates.schema_name) FROM candidates HAVING count(*) = 1),
                 (
                     SELECT schema_of_b.schema_name FROM schema_of_b
-                    WHERE NOT EXISTS (SELECT 1 FROM schemas_of_a)
+                    WHERE NOT EXISTS (SELECT 1 FROM candidates)
                 )
             ) AS schema_name
     )
@@ -74,6 +108,7 @@ AS $function$
             WHEN chosen.schema_name IN (SELECT schema_of_b.schema_name FROM schema_of_b) THEN 'B'
         END,
         chosen.schema_name,
-        ARRAY(SELECT schemas_of_a.schema_name FROM schemas_of_a ORDER BY schemas_of_a.schema_name)
+        ARRAY(SELECT candidates.schema_name FROM candidates ORDER BY candidates.schema_name),
+        ARRAY(SELECT candidates.description FROM candidates ORDER BY candidates.schema_name)
     FROM chosen;
 $function$;

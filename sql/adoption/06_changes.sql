@@ -80,7 +80,7 @@ AS $function$
                     THEN
                         -- rows can be inserted, updated and deleted
                         (pg_relation_is_updatable(chat_table.named, FALSE) & 28) = 28
-                        AND pg_get_viewdef(chat_table.named) !~ '\mWHERE\M'
+                        AND pg_get_viewdef(chat_table.named) !~ E'\\mWHERE\\M'
                         AND EXISTS (
                             SELECT 1 FROM pg_temp.adoption_views() AS reading
                             WHERE reading.reader = chat_table.named AND reading.relation = chat_table.chat

@@ -20,13 +20,16 @@ BEGIN
             coalesce(v_found.source, current_database()),
             CASE
                 WHEN v_found.source IS NOT NULL THEN 'the schema has no tables chat_sessions and chat_messages'
-                WHEN v_found.schemas <> '{}'
-                    THEN 'there are chat tables in the schemas ' || array_to_string(v_found.schemas, ', ')
+                WHEN v_found.candidates <> '{}'
+                    THEN 'there are several sets of chat tables: ' || array_to_string(v_found.described, ', ')
                 ELSE 'there are no chat tables'
             END,
             CASE
-                WHEN v_found.schemas <> '{}'
-                    THEN 'Name the schema to adopt: ' || array_to_string(v_found.schemas, ' or ') || '.'
+                WHEN v_found.candidates <> '{}'
+                    THEN format(
+                        'Say which: `aria-db adopt %s` (with Alembic, `-x adopt=SCHEMA`).',
+                        array_to_string(v_found.candidates, '` or `aria-db adopt ')
+                    )
                 ELSE 'There is nothing to adopt: aria-db upgrade creates tables.'
             END,
             NULL;

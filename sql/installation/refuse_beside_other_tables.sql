@@ -1,28 +1,60 @@
--- Refuses an upgrade that would create empty chat tables beside those that hold the sessions.
+-- Refuses an upgrade that would use empty chat tables beside those that hold the sessions.
 --
--- aria_db.chat_tables is 'beside' where the caller wants that.
+-- Empty ones that it would create, or that the application has created under the names of
+-- aria-db. aria_db.chat_tables is 'beside' where the caller wants that, and 'adopt' where the
+-- adoption has looked already.
 DO $installation$
 DECLARE
-    v_schema text;
+    v_found record;
+    v_named oid := to_regclass('engine_chat_sessions');
 BEGIN
-    SELECT namespace.nspname INTO v_schema
+    SELECT
+        min(namespace.nspname) FILTER (WHERE chat.relname = 'chat_sessions') AS source,
+        string_agg(
+            format(
+                '%I.%I (%s)', namespace.nspname, chat.relname,
+                CASE
+                    WHEN chat.reltuples > 0 THEN format('about %s rows', chat.reltuples::bigint)
+                    WHEN pg_relation_size(chat.oid) = 0 AND chat.relkind = 'r' THEN 'empty'
+                    ELSE pg_size_pretty(pg_relation_size(chat.oid))
+                END
+            ),
+            ', ' ORDER BY namespace.nspname
+        ) AS described,
+        bool_or(chat.oid = v_named) AS is_named
+    INTO v_found
     FROM pg_catalog.pg_class AS chat
     INNER JOIN pg_catalog.pg_namespace AS namespace ON chat.relnamespace = namespace.oid
     WHERE
-        chat.relname IN ('chat_sessions', 'chat_messages')
-        AND chat.relkind IN ('r', 'p')
+        chat.relkind IN ('r', 'p')
         AND chat.relpersistence <> 't'
-        AND to_regclass('engine_chat_sessions') IS NULL
-        AND current_setting('aria_db.chat_tables', TRUE) IS DISTINCT FROM 'beside'
-    GROUP BY namespace.nspname
-    HAVING count(*) = 2
-    LIMIT 1;
+        AND (
+            (
+                chat.relname = 'chat_sessions'
+                AND EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_class AS message
+                    WHERE
+                        message.relname = 'chat_messages'
+                        AND message.relnamespace = chat.relnamespace
+                        AND message.relkind IN ('r', 'p')
+                )
+            )
+            OR (
+                chat.oid = v_named
+                AND (obj_description(chat.oid, 'pg_class') LIKE '% Created by aria-db.') IS NOT TRUE
+            )
+        )
+        AND coalesce(current_setting('aria_db.chat_tables', TRUE), '') NOT IN ('beside', 'adopt')
+    -- the application's tables under the names of aria-db are no others
+    HAVING bool_or(chat.relname = 'chat_sessions') AND (v_named IS NULL OR bool_or(chat.oid = v_named));
     IF FOUND THEN
-        RAISE EXCEPTION 'schema % has chat tables, which an upgrade alone would not use', v_schema
+        RAISE EXCEPTION 'there are chat tables that an upgrade alone would not use: %', v_found.described
             USING ERRCODE = 'AR004',
             HINT = format(
-                'Nothing was changed. `aria-db adopt %s --dry-run` says what it takes to archive '
-                'in them; `aria-db upgrade --beside` creates other tables beside them.', v_schema
+                'Nothing was changed. `aria-db adopt %s --dry-run` says what it takes to archive in them; '
+                '`aria-db upgrade --beside` %s.',
+                quote_ident(v_found.source),
+                CASE WHEN v_found.is_named THEN 'uses ' || v_named::regclass ELSE 'creates other tables beside them' END
             );
     END IF;
 END;

@@ -20,7 +20,7 @@ BEGIN
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'a trigger kept, changed or redirected a row: %',
-            regexp_replace(split_part(v_image, ' (', 1), '^([0-9a-f-]{36}) ', 'session \1, table ')
+            regexp_replace(split_part(v_image, ' (', 1), '^([0-9a-f-]{36}) ', E'session \\1, table ')
             USING ERRCODE = 'AR006',
             HINT = 'Nothing was moved. SELECT * FROM archive_hazards() names the triggers; let them leave moves '
                 'alone.';

@@ -10,7 +10,7 @@ AS $function$
     SELECT regexp_replace(
         _insertable_columns(chat_table, is_new),
         '(^|, )status(,|$)',
-        '\1CASE status WHEN ''archived'' THEN ''active'' ELSE status END\2'
+        E'\\1CASE status WHEN ''archived'' THEN ''active'' ELSE status END\\2'
     );
 $function$;
 

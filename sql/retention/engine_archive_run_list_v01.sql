@@ -1,7 +1,9 @@
 -- engine_archive_run_list: did the cron run, and what did it do.
 --
 -- The run log with the state of each run. A run without an end whose connection is gone was
--- killed; its committed batches are kept.
+-- killed; its committed batches are kept. So was one without a batch for an hour: behind a pooler,
+-- others use its connection. A standby does not see the connections of the primary: there, the
+-- hour alone counts.
 CREATE OR REPLACE VIEW engine_archive_run_list AS
 SELECT
     run.id,
@@ -20,8 +22,10 @@ SELECT
     CASE
         WHEN run.stop_reason = 'failed' THEN 'failed'
         WHEN run.finished_at IS NOT NULL THEN 'finished'
+        WHEN coalesce(run.last_batch_at, run.started_at) < now() - interval '1 hour' THEN 'killed'
         WHEN
-            EXISTS (
+            pg_is_in_recovery()
+            OR EXISTS (
                 SELECT 1 FROM pg_stat_activity AS activity
                 WHERE
                     activity.pid = run.backend_pid

@@ -47,7 +47,7 @@ BEGIN
     FROM pg_catalog.pg_proc AS routine
     WHERE
         routine.oid = substring(
-            v_context FROM '(?:"(?:[^"]|"")+"\.|[^\s"]+\.)?prune_old_sessions\([^)]*\)'
+            v_context FROM E'(?:"(?:[^"]|"")+"\\.|[^\\s"]+\\.)?prune_old_sessions\\([^)]*\\)'
         )::regprocedure;
 
     EXECUTE format('SELECT %s.begin_archive_run($1, $2, $3)', v_schema)

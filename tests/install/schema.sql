@@ -595,7 +595,7 @@ BEGIN
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'a trigger kept, changed or redirected a row: %',
-            regexp_replace(split_part(v_image, ' (', 1), '^([0-9a-f-]{36}) ', 'session \1, table ')
+            regexp_replace(split_part(v_image, ' (', 1), '^([0-9a-f-]{36}) ', E'session \\1, table ')
             USING ERRCODE = 'AR006',
             HINT = 'Nothing was moved. SELECT * FROM archive_hazards() names the triggers; let them leave moves '
                 'alone.';
@@ -1998,7 +1998,7 @@ CREATE FUNCTION public._restored_columns(chat_table regclass, is_new boolean DEF
     SELECT regexp_replace(
         _insertable_columns(chat_table, is_new),
         '(^|, )status(,|$)',
-        '\1CASE status WHEN ''archived'' THEN ''active'' ELSE status END\2'
+        E'\\1CASE status WHEN ''archived'' THEN ''active'' ELSE status END\\2'
     );
 $_$;
 
@@ -3596,7 +3596,7 @@ BEGIN
     FROM pg_catalog.pg_proc AS routine
     WHERE
         routine.oid = substring(
-            v_context FROM '(?:"(?:[^"]|"")+"\.|[^\s"]+\.)?prune_old_sessions\([^)]*\)'
+            v_context FROM E'(?:"(?:[^"]|"")+"\\.|[^\\s"]+\\.)?prune_old_sessions\\([^)]*\\)'
         )::regprocedure;
 
     EXECUTE format('SELECT %s.begin_archive_run($1, $2, $3)', v_schema)
@@ -5556,9 +5556,10 @@ CREATE VIEW public.engine_archive_run_list AS
         CASE
             WHEN (stop_reason = 'failed'::text) THEN 'failed'::text
             WHEN (finished_at IS NOT NULL) THEN 'finished'::text
-            WHEN (EXISTS ( SELECT 1
+            WHEN (COALESCE(last_batch_at, started_at) < (now() - '01:00:00'::interval)) THEN 'killed'::text
+            WHEN (pg_is_in_recovery() OR (EXISTS ( SELECT 1
                FROM pg_stat_activity activity
-              WHERE ((activity.pid = run.backend_pid) AND (COALESCE(activity.backend_start, run.started_at) <= COALESCE(run.last_batch_at, run.started_at))))) THEN 'running'::text
+              WHERE ((activity.pid = run.backend_pid) AND (COALESCE(activity.backend_start, run.started_at) <= COALESCE(run.last_batch_at, run.started_at)))))) THEN 'running'::text
             ELSE 'killed'::text
         END AS state
    FROM public.engine_archive_run run;

@@ -10,6 +10,7 @@ import sys
 import termios
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def command(*arguments: object) -> list[str]:
 def on(database: Database) -> Cli:
     """Return :func:`run` for a database."""
     schema = {} if database.schema is None else {"ARIA_DB_SCHEMA": database.schema}
-    return partial(run, DATABASE_URL=database.libpq_url(), **schema)
+    return partial(run, DATABASE_URL=replace(database, schema=None).libpq_url(), **schema)
 
 
 def run(

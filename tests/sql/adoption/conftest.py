@@ -9,7 +9,8 @@ import pytest
 from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
-from aria_db.database import Database
+from aria_db.database import Database, quoted
+from aria_db.install import adoption
 from tests.support import command_line, deployed
 from tests.support.application import Application
 from tests.support.command_line import Cli
@@ -97,14 +98,23 @@ def postgresql(
         _janitor(postgresql_empty_noproc, name, template(layout)) as janitor,
         janitor.cursor(name) as cursor,
     ):
+        # The tests write the names without a schema, as an administrator may.
+        path = f"{quoted(target_schema(layout) or adoption.ADOPTED_SCHEMA)}, public"
+        cursor.connection.execute(f"ALTER DATABASE {quoted(name)} SET search_path = {path}")
+        cursor.connection.execute(f"SET search_path = {path}")
         yield cursor.connection
+
+
+def target_schema(layout: Layout) -> str | None:
+    """Return the schema that is named in adoptions of a layout; None for none."""
+    odd = deployed.VARIANTS["odd names"].schema
+    return deployed.ODD_TARGET if layout.schema == odd else None
 
 
 @pytest.fixture
 def database(database: Database, layout: Layout) -> Database:
     """The database, with the schema that the views and functions go to."""
-    odd = deployed.VARIANTS["odd names"].schema
-    return replace(database, schema=deployed.ODD_TARGET if layout.schema == odd else None)
+    return replace(database, schema=target_schema(layout))
 
 
 @pytest.fixture

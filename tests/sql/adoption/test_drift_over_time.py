@@ -276,8 +276,9 @@ def test_the_journal_holds_policies_and_runs_stay_as_they_are_when_it_is_adopted
     assert one(connection, "SELECT count(*) FROM archive_column_drift()") == 0
     assert own_tables(connection) == rows
     after = whole_catalogue(connection)["storage"]
+    schema = one(connection, "SELECT current_schema()")
     for name in OWN_TABLES:
-        assert after[f"public.{name}"] == files[f"public.{name}"]
+        assert after[f"{schema}.{name}"] == files[f"{schema}.{name}"]
 
 
 # What must be dropped before a column that a view shows can be changed, and more.

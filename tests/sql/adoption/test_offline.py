@@ -117,7 +117,7 @@ def test_the_script_has_comments_and_says_what_it_does_when_it_runs(
 def test_a_script_that_fails_changes_nothing(
     database: Database, connection: psycopg.Connection, layout: Layout
 ) -> None:
-    connection.execute("CREATE TABLE engine_session_hold (id integer)")
+    connection.execute("CREATE SCHEMA aria_db; CREATE TABLE engine_session_hold (id integer)")
     before = whole_catalogue(connection)
 
     done = psql(database, script(*arguments(layout, database), "upgrade", "head"), "-1")

@@ -1,5 +1,7 @@
 """An upgrade before the adoption created empty tables; the adoption replaces them by views."""
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
@@ -74,7 +76,7 @@ def test_the_result_is_that_of_an_adoption_without_an_upgrade_before(
     upgraded: Database, own: psycopg.Connection, database: Database, connection: psycopg.Connection
 ) -> None:
     adopt(upgraded, "aria_engine")
-    adopt(database, "aria_engine")
+    adopt(replace(database, schema="public"), "aria_engine")
 
     swapped, fresh = (whole_catalogue(each, storage=False) for each in (own, connection))
     assert differences(swapped, fresh) == []

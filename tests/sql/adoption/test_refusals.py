@@ -11,7 +11,7 @@ from tests.support.adoption import adopt, plan, refusal, whole_catalogue
 from tests.support.application import Application
 from tests.support.command_line import Cli, lines
 from tests.support.command_line import refusal as cli_refusal
-from tests.support.deployed import VARIANTS, Layout
+from tests.support.deployed import VARIANTS, Layout, session
 from tests.support.installation import alembic, one, psql, script, upgrade
 
 EMPTY_THE_TABLES = """
@@ -131,7 +131,8 @@ def test_what_makes_an_adoption_impossible_is_named_and_nothing_is_changed(
     connection.execute(case.change)
     before = whole_catalogue(connection)
 
-    message = refusal(database)
+    # Into the schema in which some of them are in the way.
+    message = refusal(replace(database, schema="public"))
 
     assert "\n" not in message.partition("\n")[2]
     for name in case.names:
@@ -150,11 +151,11 @@ def test_what_makes_an_adoption_impossible_is_named_and_nothing_is_changed(
 def test_an_object_with_the_name_of_one_of_aria_db_is_named_and_not_replaced(
     kind: str, name: str, definition: str, database: Database, connection: psycopg.Connection
 ) -> None:
-    connection.execute(f"CREATE {kind} {name} {definition}")
+    connection.execute(f"CREATE {kind} public.{name} {definition}")
     before = whole_catalogue(connection)
 
     with pytest.raises(errors.NameTaken, match=name) as refused:
-        adopt(database)
+        adopt(replace(database, schema="public"))
 
     assert refused.value.hint is not None
     assert whole_catalogue(connection) == before
@@ -245,6 +246,65 @@ def test_of_two_schemas_with_chat_tables_none_is_chosen_and_both_are_named(
     adopt(database, "aria_engine")
 
 
+@pytest.fixture
+def beside_empty_ones(connection: psycopg.Connection) -> psycopg.Connection:
+    """Besides its full tables, the application has empty ones under the names of aria-db."""
+    for name, original in (("sessions", "chat_sessions"), ("messages", "chat_messages")):
+        connection.execute(
+            f"CREATE TABLE public.engine_chat_{name} (LIKE aria_engine.{original} INCLUDING ALL);"
+            f"ANALYZE aria_engine.{original}"
+        )
+    return connection
+
+
+def test_empty_tables_under_our_names_beside_full_ones_are_not_chosen_but_asked_about(
+    database: Database, beside_empty_ones: psycopg.Connection, cli: Cli
+) -> None:
+    before = whole_catalogue(beside_empty_ones)
+
+    adopted = refusal(database)
+    upgraded, hint = cli_refusal(cli("upgrade"))
+
+    for told in (adopted, upgraded):
+        assert "aria_engine.chat_sessions (about 2000 rows)" in told
+        assert "public.engine_chat_sessions (empty)" in told
+    assert "`aria-db adopt aria_engine` or `aria-db adopt public`" in adopted
+    assert "aria-db adopt aria_engine" in hint
+    assert "`aria-db upgrade --beside` uses engine_chat_sessions" in hint
+    assert whole_catalogue(beside_empty_ones) == before
+
+
+def test_the_full_tables_beside_empty_ones_under_our_names_are_adopted_when_they_are_named(
+    database: Database, beside_empty_ones: psycopg.Connection, cli: Cli
+) -> None:
+    adopt(database, "aria_engine")
+
+    assert lines(cli("archive", session(21)))[0].endswith(", 1 message")
+    # What the application does at every start, and in its own migrations.
+    beside_empty_ones.execute(
+        "INSERT INTO aria_engine.chat_sessions SELECT * FROM public.engine_chat_sessions"
+        " ON CONFLICT (id) DO NOTHING"
+    )
+    beside_empty_ones.execute("DROP TABLE public.engine_chat_messages, public.engine_chat_sessions")
+    assert one(beside_empty_ones, "SELECT count(*) FROM aria_engine.chat_sessions_archive") > 0
+    assert lines(cli("restore", session(21)))[0].startswith(str(session(21)))
+
+
+def test_an_adopted_database_has_its_views_in_a_schema_that_every_client_finds(
+    database: Database, connection: psycopg.Connection, cli: Cli
+) -> None:
+    adopt(database)
+
+    laid = "SELECT count(*) FROM pg_views WHERE schemaname = 'aria_db'"
+    assert one(connection, laid) > 4
+    assert one(connection, "SELECT count(*) FROM pg_views WHERE schemaname = 'public'") == 0
+    assert lines(cli("current"))[0].endswith("the newest")
+    assert lines(cli("list", "--limit", 1))
+    told, hint = cli_refusal(cli("archive", session(21), "--schema", "nosuch"))
+    assert "not installed in the schema nosuch" in told
+    assert "It is in aria_db." in hint
+
+
 def test_the_refusal_of_a_database_without_chat_tables_names_the_upgrade(
     empty_database: Database,
 ) -> None:
@@ -324,7 +384,7 @@ def test_the_owner_of_the_tables_adopts_them_without_being_a_superuser(
     layout: Layout,
     application: Application,
 ) -> None:
-    connection.execute(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    connection.execute(f"GRANT CREATE ON DATABASE {connection.info.dbname} TO {owner}")
     own = as_role(database, owner)
 
     adopt(own)
@@ -343,11 +403,16 @@ def test_a_role_that_may_not_create_in_the_target_is_refused(
 ) -> None:
     connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     before = whole_catalogue(connection)
+    mine = as_role(database, owner)
 
-    message = refusal(as_role(database, owner))
+    message = refusal(replace(mine, schema="public"))
+    with pytest.raises(errors.PermissionDenied) as refused:
+        adopt(mine)
 
     assert "public" in message
     assert owner in message
+    assert owner in refused.value.message
+    assert "GRANT CREATE ON DATABASE" in (refused.value.hint or "")
     assert whole_catalogue(connection) == before
 
 
@@ -360,7 +425,7 @@ def test_a_role_that_does_not_own_the_tables_adopts_them_only_if_none_must_chang
     connection: psycopg.Connection,
     layout: Layout,
 ) -> None:
-    connection.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+    connection.execute(f"GRANT CREATE ON DATABASE {connection.info.dbname} TO {role}")
     if may == "read and write":
         connection.execute(f"GRANT USAGE ON SCHEMA {layout.schema} TO {role}")
         connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {layout.schema} TO {role}")

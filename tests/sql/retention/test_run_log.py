@@ -351,8 +351,27 @@ def test_a_later_connection_with_the_same_pid_does_not_make_a_killed_run_look_al
     connection: psycopg.Connection,
 ) -> None:
     begin_run(connection, "prune")
-    connection.execute("UPDATE engine_archive_run SET started_at = now() - interval '1 day'")
+    connection.execute("UPDATE engine_archive_run SET started_at = now() - interval '50 minutes'")
 
+    assert [run.state for run in runs(connection)] == ["killed"]
+
+
+def test_a_run_without_a_batch_for_an_hour_was_killed_though_a_pooler_keeps_its_connection(
+    connection: psycopg.Connection, connect: Connect
+) -> None:
+    old_sessions(connection, 1)
+    pooled = connect()
+    run_id = begin_run(pooled, "prune")
+    prune(pooled, run_id=run_id)
+    moved = (
+        "UPDATE engine_archive_run SET last_batch_at = now() - interval '{} minutes',"
+        " started_at = now() - interval '1 day'"
+    )
+    # The connection is older than the run, as far as the log can say.
+    connection.execute(moved.format(0))
+    assert [run.state for run in runs(connection)] == ["running"]
+
+    connection.execute(moved.format(61))
     assert [run.state for run in runs(connection)] == ["killed"]
 
 

@@ -1,0 +1,77 @@
+"""In which schema of a database this package is installed."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from aria_db.errors import InvalidConfiguration, NotUpgraded
+
+_NAMESPACES = sa.table("pg_namespace", sa.column("oid"), sa.column("nspname"), schema="pg_catalog")
+_RELATIONS = sa.table(
+    "pg_class",
+    *map(sa.column, ("relname", "relnamespace", "relkind")),
+    schema="pg_catalog",
+)
+# The version table stays, empty, when all else is downgraded.
+_OURS = ("aria_db_version", "engine_chat_sessions")
+
+
+def installed_schemas(connection: sa.Connection) -> list[str]:
+    """Return the schemas in which this package is installed, in alphabetical order.
+
+    :param connection: a connection to the database, as any role.
+    """
+    found = (
+        sa.select(sa.cast(_NAMESPACES.c.nspname, sa.Text()))
+        .join(_RELATIONS, _NAMESPACES.c.oid == _RELATIONS.c.relnamespace)
+        .where(_RELATIONS.c.relname.in_(_OURS), _RELATIONS.c.relkind.in_(("r", "p", "v")))
+        .group_by(_NAMESPACES.c.nspname)
+        .having(sa.func.count() == len(_OURS))
+        .order_by(_NAMESPACES.c.nspname)
+    )
+    return list(connection.scalars(found))
+
+
+def only_schema(connection: sa.Connection) -> str | None:
+    """Return the schema in which this package is installed; None if it is in none.
+
+    :param connection: a connection to the database, as any role.
+    :raises InvalidConfiguration: it is installed in several.
+    """
+    match installed_schemas(connection):
+        case []:
+            return None
+        case [schema]:
+            return schema
+        case schemas:
+            raise InvalidConfiguration(
+                f"aria-db is installed in several schemas: {', '.join(schemas)}",
+                hint="Say which one: --schema NAME, or ARIA_DB_SCHEMA.",
+            )
+
+
+def find_schema(connection: sa.Connection, wanted: str | None = None) -> str:
+    """Return the schema to use: the one that is wanted, or else the only one there is.
+
+    :param connection: a connection to the database, as any role.
+    :param wanted: the name of a schema.
+    :raises NotUpgraded: this package is not installed in it, or nowhere.
+    :raises InvalidConfiguration: none is wanted, and it is installed in several.
+    """
+    if wanted is None:
+        schema = only_schema(connection)
+        if schema is None:
+            raise NotUpgraded(
+                "aria-db is not installed in this database",
+                hint="Run `aria-db upgrade`, or `aria-db adopt` where the application has chat "
+                "tables.",
+            )
+        return schema
+    schemas = installed_schemas(connection)
+    if wanted not in schemas:
+        there = f"It is in {' and '.join(schemas)}. " if schemas else ""
+        raise NotUpgraded(
+            f"aria-db is not installed in the schema {wanted}",
+            hint=f"{there}`aria-db upgrade --schema {wanted}` would install it there.",
+        )
+    return wanted
