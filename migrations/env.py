@@ -124,6 +124,7 @@ def run_online() -> None:
         if isinstance(connectable, sa.Engine):
             connectable = stack.enter_context(connectable.connect())
         context.configure(connection=connectable, **OPTIONS)
+        stack.enter_context(migrate.warnings_logged(connectable))
         run_revisions(schema_exists=sa.inspect(connectable).has_schema(schema))
 
 
