@@ -1,18 +1,30 @@
 """A database that is dumped and restored, or upgraded by pg_upgrade, archives as before."""
 
+import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from aria_db import embedded
 from aria_db.database import Database
+from aria_db.install import migrate
 from tests.support import call, command_line, layouts, new_session, places
-from tests.support.dependents import CHAT, Chat, add_feedback, refer_to_messages, set_handling
-from tests.support.installation import one, run_script, upgrade
+from tests.support.dependents import (
+    CHAT,
+    Chat,
+    add_feedback,
+    hazards,
+    refer_to_messages,
+    set_handling,
+)
+from tests.support.installation import connected, one, run_script, upgrade
 from tests.support.layouts import BOTH_LAYOUTS
 from tests.support.retention import (
     ARCHIVED,
@@ -26,6 +38,7 @@ from tests.support.retention import (
     session_of_age,
     set_policy,
 )
+from tests.support.server import new_place
 
 pytestmark = pytest.mark.slow
 
@@ -248,7 +261,7 @@ def check(database: Database) -> list[str]:
     return [line for line in outcome.stdout.splitlines() if "size" not in line]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _same_version(postgresql_empty: psycopg.Connection) -> None:
     """Skip on the older servers of the matrix: a dump is of the version of pg_dump."""
     version = postgresql_empty.info.server_version // 10000
@@ -257,6 +270,7 @@ def _same_version(postgresql_empty: psycopg.Connection) -> None:
         pytest.skip(f"the programs here are not of PostgreSQL {version}")
 
 
+@pytest.mark.usefixtures("_same_version")
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @BOTH_LAYOUTS
 def test_a_restored_database_archives_as_before(
@@ -287,6 +301,7 @@ def test_a_restored_database_archives_as_before(
     empty_connection.execute(f"DROP OWNED BY {role}")
 
 
+@pytest.mark.usefixtures("_same_version")
 @pytest.mark.parametrize("way", ["custom", "plain"])
 def test_a_schema_of_its_own_is_dumped_and_restored_alone(
     way: str,
@@ -313,3 +328,98 @@ def test_a_schema_of_its_own_is_dumped_and_restored_alone(
     upgrade(restored, schema="aria")  # nothing to do
     use(empty_connection, filled, CHAT["tables"], role)
     empty_connection.execute(f"DROP OWNED BY {role}")
+
+
+# pg_upgrade
+
+OLDER = Path("/usr/lib/postgresql/15/bin")
+
+
+class Cluster:
+    """A data directory and the programs of its version; no server runs at first.
+
+    :param programs: the directory of the programs.
+    :param data: the data directory, which is created.
+    :param options: of ``initdb``: what both clusters must have in common.
+    """
+
+    def __init__(self, programs: Path, data: Path, *options: str) -> None:
+        self.programs, self.data = programs, data
+        common = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        self.run("initdb", f"--pgdata={data}", *common, "--locale=C", *options)
+
+    def run(self, program: str, *arguments: object) -> None:
+        done = subprocess.run(
+            [self.programs / program, *map(str, arguments)],
+            cwd=self.data.parent,
+            env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            **embedded.unprivileged(),
+        )
+        found = "".join(file.read_text() for file in self.data.rglob("*_libraries.txt"))
+        assert done.returncode == 0, done.stdout + done.stderr + found
+
+    @contextmanager
+    def running(self) -> Iterator[Database]:
+        """Run the server; give its database."""
+        options = f"-c listen_addresses= -c fsync=off -k {self.data.parent}"
+        server = ("--wait", f"--pgdata={self.data}")
+        self.run("pg_ctl", "start", *server, f"--log={self.data}.log", f"--options={options}")
+        try:
+            query = {"host": str(self.data.parent), "port": "5432"}
+            yield Database(
+                sa.URL.create("postgresql+psycopg", "postgres", database="postgres", query=query)
+            )
+        finally:
+            self.run("pg_ctl", "stop", *server, "--mode=fast")
+
+
+@pytest.mark.skipif(not (OLDER / "initdb").exists(), reason="Debian's postgresql-15 is not here")
+@pytest.mark.parametrize("tables", ["tables", "views"])
+def test_a_cluster_that_pg_upgrade_took_from_15_to_18_archives_as_before(tables: str) -> None:
+    path = "public" if tables == "tables" else layouts.SEARCH_PATH
+    with new_place() as place:
+        if account := embedded.unprivileged():
+            os.chown(place, account["user"], account["group"])
+        old = Cluster(OLDER, place / "old")
+        with old.running() as database:
+            if tables == "tables":
+                upgrade(database)
+            else:
+                layouts.adopt(database)
+            with psycopg.connect(database.libpq_url(), autocommit=True) as connection:
+                if tables == "views":
+                    # the application's, and not among the programs of 18
+                    connection.execute('DROP EXTENSION IF EXISTS "uuid-ossp" CASCADE')
+                    for table in (CHAT[tables].sessions, CHAT[tables].messages):
+                        connection.execute(
+                            f"ALTER TABLE {table} ALTER id SET DEFAULT gen_random_uuid()"
+                        )
+                connection.execute("CREATE ROLE operator LOGIN")
+                connection.execute(f"SET search_path = {path}")
+                filled = fill(connection, CHAT[tables], "operator")
+                before, was_granted = rows(connection), privileges(connection, "operator")
+        new = Cluster(embedded.program("initdb").parent, place / "new", "--no-data-checksums")
+
+        new.run(
+            "pg_upgrade",
+            *(f"--old-datadir={old.data}", f"--new-datadir={new.data}", "--username=postgres"),
+            *(f"--old-bindir={old.programs}", f"--new-bindir={new.programs}", "--no-sync"),
+            f"--socketdir={place}",
+        )
+
+        with new.running() as database:
+            with psycopg.connect(database.libpq_url(), autocommit=True) as connection:
+                assert connection.info.server_version >= 180000
+                connection.execute(f"SET search_path = {path}")
+                assert rows(connection) == before
+                assert privileges(connection, "operator") == was_granted
+                assert hazards(connection) == []
+                use(connection, filled, CHAT[tables], "operator")
+            upgraded = replace(database, schema=path.partition(",")[0])
+            with connected(upgraded) as opened:
+                assert migrate.status(opened, upgraded.schema).is_newest
+            outcome = command_line.on(upgraded)("check", "--deep")
+            assert outcome.returncode == 0, outcome.stdout
