@@ -78,8 +78,8 @@ def mutations() -> Mutations:
         "set_archive_dependent",
         "a publication of all tables keeps dependent rows in their archive",
         (
-            "            EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', schema_name, v_archive);\n",
-            "",
+            "ALTER TABLE %I.%I REPLICA IDENTITY FULL",
+            "ALTER TABLE %I.%I REPLICA IDENTITY DEFAULT",
         ),
         test="sql/operations/test_hazards.py::"
         "test_a_publication_of_all_tables_or_of_no_deletes_is_no_hazard[FOR ALL TABLES-tables]",
