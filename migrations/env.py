@@ -149,6 +149,7 @@ def run_online() -> None:
             # Alembic is to begin one, and to commit it.
             connectable.rollback()
         context.configure(connection=connectable, version_table_schema=schema, **OPTIONS)
+        stack.enter_context(migrate.warnings_logged(connectable))
         run_revisions(schema, schema_exists)
 
 

@@ -95,7 +95,7 @@ def _print_plan(plan: AdoptionPlan) -> None:
     for kind, title in _TITLES.items():
         # Each once; a lock that only keeps the columns from changing is nobody's concern.
         lines = dict.fromkeys(
-            f"  {step.object}: {step.statement if kind == 'advice' else step.description}"
+            f"  {step.object}: {(kind == 'advice' and step.statement) or step.description}"
             for step in plan.steps
             if step.kind == kind and "ACCESS SHARE" not in (step.statement or "")
         )

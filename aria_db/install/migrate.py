@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import command
@@ -29,6 +31,8 @@ LOCK_TIMEOUT = "5s"
 
 # Two deploys at once take turns: any constant that nobody else uses.
 ADVISORY_LOCK = 0x41524941_44420001
+
+_logger = logging.getLogger(__name__)
 
 ChatTables = Literal["refuse", "adopt", "beside"]
 """What an upgrade does about chat tables in another schema: refuse to create empty ones
@@ -150,6 +154,29 @@ def status(connection: sa.Connection, schema: str | None = None) -> Status:
     known = {script.revision for script in scripts.walk_revisions()}
     is_ahead = current is not None and current not in known | UNRELEASED
     return Status(current, newest, is_ahead)
+
+
+@contextmanager
+def warnings_logged(connection: sa.Connection) -> Iterator[None]:
+    """Log the server's warnings meanwhile, which psycopg drops and SQLAlchemy calls information.
+
+    :param connection: the connection; with another driver than psycopg it stays silent.
+    """
+
+    def log(diagnostic: Any) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            parts = (diagnostic.message_primary, diagnostic.message_hint)
+            _logger.warning("%s", ". ".join(part for part in parts if part))
+
+    driver_connection: Any = connection.connection.driver_connection
+    if not hasattr(driver_connection, "add_notice_handler"):
+        yield
+        return
+    driver_connection.add_notice_handler(log)
+    try:
+        yield
+    finally:
+        driver_connection.remove_notice_handler(log)
 
 
 def refuse_unreleased(heads: Iterable[str]) -> None:

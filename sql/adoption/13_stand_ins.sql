@@ -1,7 +1,8 @@
 -- adoption_stand_ins: temporary views and tables under the names of aria-db, as they will be.
 --
 -- archive_hazards() reads them instead, so that a plan can say what it would find after the
--- adoption. Columns that the adoption adds are left out.
+-- adoption. Columns that the adoption adds are left out. The comment of a table is the name that it
+-- will have.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_stand_ins(layout text, source text, target text)
 RETURNS TABLE (statement text)
 LANGUAGE sql
@@ -11,8 +12,9 @@ AS $function$
         CASE
             WHEN changes.chat IS NULL OR (layout <> 'A' AND changes.replaced IS NOT NULL)
                 THEN format(
-                    'CREATE TEMPORARY TABLE %I (archived_at timestamptz NOT NULL, LIKE %s)',
-                    changes.name, changes.live_path
+                    'CREATE TEMPORARY TABLE %I (archived_at timestamptz NOT NULL, LIKE %s); '
+                    'COMMENT ON TABLE pg_temp.%1$I IS %3$L',
+                    changes.name, changes.live_path, changes.table_path
                 )
             ELSE format('CREATE TEMPORARY VIEW %I AS SELECT * FROM %s', changes.name, changes.table_path)
         END

@@ -3,7 +3,7 @@
 -- One row per finding, of a kind:
 --   layout, source   which layout was found, and in which schema
 --   untouched        what stays as it is
---   advice           what would help and is not needed, with a statement
+--   advice           what would help and is not needed, with a statement where there is one
 --   problem          why the database cannot be adopted as it is, and the remedy
 --   lock, step       what 15_adopt.sql executes, in this order
 CREATE OR REPLACE FUNCTION pg_temp.adoption_plan(wanted_source text, target text)

@@ -76,6 +76,8 @@ BEGIN
             );
             EXECUTE format('CREATE INDEX ON %I.%I (archived_session_id)', schema_name, v_archive);
             EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM public', schema_name, v_archive);
+            -- it has no key, and a publication of all tables would refuse to let its rows go
+            EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', schema_name, v_archive);
             EXECUTE format(
                 'COMMENT ON TABLE %I.%I IS %L',
                 schema_name, v_archive, format('Rows of %s that were archived with their session.', table_name)

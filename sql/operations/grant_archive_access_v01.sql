@@ -81,19 +81,25 @@ BEGIN
         FROM archive_access() AS covered
         INNER JOIN (
             SELECT
+                'pg_proc' AS catalogue,
                 oid,
                 proacl AS privileges
             FROM pg_catalog.pg_proc
             UNION ALL
             SELECT
+                'pg_class',
                 oid,
                 relacl
             FROM pg_catalog.pg_class
-        ) AS installed ON installed.oid = CASE
-            -- PostgreSQL 15 refuses to look for a function by a name without arguments.
-            WHEN covered.privilege = 'EXECUTE' THEN to_regprocedure(covered.object)::oid
-            ELSE to_regclass(covered.object)::oid
-        END
+        ) AS installed
+            ON
+                -- A function may have the oid of some table or index: after pg_upgrade many do.
+                installed.catalogue = CASE covered.privilege WHEN 'EXECUTE' THEN 'pg_proc' ELSE 'pg_class' END
+                AND installed.oid = CASE
+                    -- PostgreSQL 15 refuses to look for a function by a name without arguments.
+                    WHEN covered.privilege = 'EXECUTE' THEN to_regprocedure(covered.object)::oid
+                    ELSE to_regclass(covered.object)::oid
+                END
         WHERE
             covered.access = grant_archive_access.access
             AND revoking = EXISTS (

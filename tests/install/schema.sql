@@ -2657,6 +2657,106 @@ BEGIN
             )
     ) AS found
     WHERE archive.place = 'archive' AND archive.depth = 0;
+
+    -- What publications make of a move. A published partition counts as its table.
+    RETURN QUERY
+    WITH
+    holding AS (
+        SELECT
+            tables.content,
+            tables.place,
+            held.oid AS table_id,
+            held.relnamespace,
+            held.relkind,
+            held.relreplident,
+            held.relpersistence = 't' AS is_stand_in,
+            coalesce(pg_partition_root(held.oid), held.oid) AS root_id,
+            -- the stand-in of a table that an adoption will create has its name in the comment
+            CASE held.relpersistence WHEN 't' THEN obj_description(held.oid, 'pg_class') ELSE held.oid::regclass::text END
+                AS name
+        FROM (
+            SELECT chat.kind AS content, chat.place, chat.table_id FROM _chat_tables() AS chat
+            UNION ALL
+            SELECT dependent.archive_id::text, moved.place, moved.table_id
+            FROM _dependent_archives() AS dependent
+            CROSS JOIN LATERAL (
+                VALUES ('live', dependent.table_id), ('archive', dependent.archive_id)
+            ) AS moved (place, table_id)
+        ) AS tables
+        INNER JOIN pg_catalog.pg_class AS held ON tables.table_id = held.oid
+    ),
+
+    published AS MATERIALIZED (
+        SELECT DISTINCT
+            publication.oid AS publication_id,
+            publication.pubname,
+            publication.puballtables,
+            coalesce(pg_partition_root(published_table.oid), published_table.oid) AS root_id
+        FROM pg_catalog.pg_publication AS publication
+        INNER JOIN pg_catalog.pg_publication_tables AS member ON publication.pubname = member.pubname
+        INNER JOIN pg_catalog.pg_namespace AS namespace ON member.schemaname = namespace.nspname
+        INNER JOIN pg_catalog.pg_class AS published_table
+            ON namespace.oid = published_table.relnamespace AND member.tablename = published_table.relname
+        WHERE publication.pubdelete
+    )
+
+    SELECT
+        'archive not published',
+        archive.name,
+        'loses',
+        format(
+            'publication %I has %s and not its archive: archived rows vanish at the subscriber',
+            published.pubname, live.name
+        ),
+        format(
+            'ALTER PUBLICATION %I ADD TABLE %s, once the subscriber has that table; then ALTER SUBSCRIPTION ... '
+            'REFRESH PUBLICATION there.', published.pubname, archive.name
+        )
+    FROM published
+    INNER JOIN holding AS live ON published.root_id = live.table_id AND live.place = 'live'
+    INNER JOIN holding AS archive
+        ON
+            live.content = archive.content
+            AND archive.place = 'archive'
+            AND archive.table_id = archive.root_id
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM published AS other
+            WHERE other.publication_id = published.publication_id AND other.root_id = archive.table_id
+        )
+        -- a table that an adoption will create, in the schema of the live one
+        AND NOT (
+            archive.is_stand_in
+            AND (
+                published.puballtables
+                OR EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_publication_namespace AS whole
+                    WHERE whole.pnpubid = published.publication_id AND whole.pnnspid = live.relnamespace
+                )
+            )
+        )
+    UNION ALL
+    SELECT DISTINCT
+        'no replica identity',
+        held.name,
+        'refuses',
+        format('publication %I sends deletes, and PostgreSQL refuses to delete rows of this table', published.pubname),
+        format('ALTER TABLE %s REPLICA IDENTITY FULL.', held.name)
+    FROM published
+    INNER JOIN holding AS held ON published.root_id = held.root_id
+    WHERE
+        held.relkind = 'r'
+        AND held.relreplident <> 'f'
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_index AS identity
+            WHERE
+                identity.indrelid = held.table_id
+                AND CASE held.relreplident
+                    WHEN 'd' THEN identity.indisprimary
+                    WHEN 'i' THEN identity.indisreplident
+                    ELSE FALSE
+                END
+        );
 END;
 $$;
 
@@ -3449,19 +3549,25 @@ BEGIN
         FROM archive_access() AS covered
         INNER JOIN (
             SELECT
+                'pg_proc' AS catalogue,
                 oid,
                 proacl AS privileges
             FROM pg_catalog.pg_proc
             UNION ALL
             SELECT
+                'pg_class',
                 oid,
                 relacl
             FROM pg_catalog.pg_class
-        ) AS installed ON installed.oid = CASE
-            -- PostgreSQL 15 refuses to look for a function by a name without arguments.
-            WHEN covered.privilege = 'EXECUTE' THEN to_regprocedure(covered.object)::oid
-            ELSE to_regclass(covered.object)::oid
-        END
+        ) AS installed
+            ON
+                -- A function may have the oid of some table or index: after pg_upgrade many do.
+                installed.catalogue = CASE covered.privilege WHEN 'EXECUTE' THEN 'pg_proc' ELSE 'pg_class' END
+                AND installed.oid = CASE
+                    -- PostgreSQL 15 refuses to look for a function by a name without arguments.
+                    WHEN covered.privilege = 'EXECUTE' THEN to_regprocedure(covered.object)::oid
+                    ELSE to_regclass(covered.object)::oid
+                END
         WHERE
             covered.access = grant_archive_access.access
             AND revoking = EXISTS (
@@ -4930,6 +5036,8 @@ BEGIN
             );
             EXECUTE format('CREATE INDEX ON %I.%I (archived_session_id)', schema_name, v_archive);
             EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM public', schema_name, v_archive);
+            -- it has no key, and a publication of all tables would refuse to let its rows go
+            EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', schema_name, v_archive);
             EXECUTE format(
                 'COMMENT ON TABLE %I.%I IS %L',
                 schema_name, v_archive, format('Rows of %s that were archived with their session.', table_name)

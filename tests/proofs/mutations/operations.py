@@ -56,3 +56,31 @@ def mutations() -> Mutations:
         test="sql/retention/test_prune.py::"
         "test_the_dry_run_counts_what_the_prune_then_does_and_what_waits[{}]",
     )
+    yield fault(
+        "archive_hazards",
+        "a publication without the archive is not found",
+        (
+            "        'archive not published',\n        archive.name,\n        'loses',",
+            "'trigger', '', 'slow',",
+        ),
+        test="sql/operations/test_hazards.py::"
+        "test_a_publication_without_an_archive_loses_what_is_archived[tables]",
+    )
+    yield fault(
+        "archive_hazards",
+        "a publication of no deletes is taken for one that loses rows",
+        ("        WHERE publication.pubdelete\n", ""),
+        test="sql/operations/test_hazards.py::"
+        "test_a_publication_of_all_tables_or_of_no_deletes_is_no_hazard"
+        "[FOR TABLE {live} WITH (publish = 'insert, update')-tables]",
+    )
+    yield fault(
+        "set_archive_dependent",
+        "a publication of all tables keeps dependent rows in their archive",
+        (
+            "ALTER TABLE %I.%I REPLICA IDENTITY FULL",
+            "ALTER TABLE %I.%I REPLICA IDENTITY DEFAULT",
+        ),
+        test="sql/operations/test_hazards.py::"
+        "test_a_publication_of_all_tables_or_of_no_deletes_is_no_hazard[FOR ALL TABLES-tables]",
+    )

@@ -232,6 +232,85 @@ def test_an_exclusion_of_the_archive_alone_is_refused(
     archive(connection, second)
 
 
+@BOTH_LAYOUTS
+def test_a_publication_without_an_archive_loses_what_is_archived(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    # test_publications.py shows the loss
+    connection.execute(f"CREATE PUBLICATION sent FOR TABLE {chat.sessions}, {chat.messages}")
+    found = hazards(connection, "archive not published")
+    assert {(row.object, row.effect) for row in found} == {
+        (chat.session_archive, "loses"),
+        (chat.message_archive, "loses"),
+    }
+    for row in found:
+        assert "publication sent" in row.detail
+        connection.execute(row.remedy.partition(",")[0])
+    assert hazards(connection) == []
+
+    # of the rows of other tables as well
+    refer_to_messages(connection, chat, "CASCADE")
+    set_handling(connection, "feedback", "move")
+    connection.execute("ALTER PUBLICATION sent ADD TABLE feedback")
+    (hazard,) = hazards(connection, "archive not published")
+    assert hazard.object.endswith("feedback_archive")
+    connection.execute(hazard.remedy.partition(",")[0])
+    assert hazards(connection) == []
+
+
+@BOTH_LAYOUTS
+@pytest.mark.parametrize(
+    "publication",
+    [
+        "FOR ALL TABLES",
+        "FOR TABLES IN SCHEMA public, {schema}",
+        # deletes are what makes rows vanish
+        "FOR TABLE {live} WITH (publish = 'insert, update')",
+    ],
+)
+def test_a_publication_of_all_tables_or_of_no_deletes_is_no_hazard(
+    publication: str, connection: psycopg.Connection, chat: Chat, layout: str
+) -> None:
+    schema = layouts.APPLICATION_SCHEMA if layout == "views" else "public"
+    parts = {"schema": schema, "live": f"{chat.sessions}, {chat.messages}"}
+    refer_to_messages(connection, chat, "CASCADE")
+    set_handling(connection, "feedback", "move")
+    connection.execute("CREATE PUBLICATION sent " + publication.format(**parts))
+    assert hazards(connection) == []
+
+    session_id = new_session(connection)
+    add_feedback(connection, session_id)
+    before = live(connection)
+    archive(connection, session_id)
+    restore(connection, session_id)
+    assert live(connection) == before
+    assert connection.execute("SELECT count(*) FROM feedback").fetchone() == (3,)
+
+
+@BOTH_LAYOUTS
+def test_a_published_table_without_a_replica_identity_lets_no_rows_go(
+    connection: psycopg.Connection, chat: Chat
+) -> None:
+    session_id = new_session(connection)
+    archive(connection, session_id)
+    connection.execute(f"ALTER TABLE {chat.message_archive} REPLICA IDENTITY NOTHING")
+    assert hazards(connection) == []
+    connection.execute("CREATE PUBLICATION sent FOR ALL TABLES")
+    (hazard,) = hazards(connection, "no replica identity")
+    assert (hazard.object, hazard.effect) == (chat.message_archive, "refuses")
+
+    before = all_tables(connection)
+    with pytest.raises(psycopg.DatabaseError) as caught:
+        restore(connection, session_id)
+    assert caught.value.sqlstate == "55000"
+    assert "replica identity" in str(caught.value)
+    assert all_tables(connection) == before
+
+    connection.execute(hazard.remedy.rstrip("."))
+    assert hazards(connection) == []
+    restore(connection, session_id)
+
+
 def test_an_unlogged_archive_is_empty_after_a_crash() -> None:
     def connect(server: embedded.EmbeddedServer) -> psycopg.Connection:
         return psycopg.connect(Database(server.url()).libpq_url(), autocommit=True)
@@ -263,11 +342,11 @@ def test_every_kind_of_hazard_has_a_test() -> None:
     kinds = set(
         re.findall(
             r"'((?:column|key|dependent|handling|reference|message|unlogged|kind|generated"
-            r"|identity|stricter) [\w ]+|rule|trigger)'",
+            r"|identity|stricter|archive not|no replica) [\w ]+|rule|trigger)'",
             source.read_text("utf-8"),
         )
     )
-    assert len(kinds) == 17
+    assert len(kinds) == 19
     tests = "".join(
         file.read_text("utf-8") for file in Path(__file__).parents[1].rglob("test_*.py")
     )
