@@ -12,8 +12,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 from alembic import command
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy.schema import CreateSchema
 
 from aria_db import functions
 from aria_db.database import DEFAULT_SCHEMA, quoted
@@ -127,17 +128,22 @@ def _hazards(connection: sa.Connection, plan: AdoptionPlan, target: str) -> tupl
     # A deploy, or another plan, may be creating the same objects.
     connection.execute(sa.select(sa.func.set_config("lock_timeout", migrate.LOCK_TIMEOUT, True)))
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(migrate.ADVISORY_LOCK)))
-    connection.execute(CreateSchema(target, if_not_exists=True))
+    operations = Operations(MigrationContext.configure(connection))
+    operations.invoke(sql_objects.CreateSchemaIfAbsent(target))
     stand_ins = sa.func.pg_temp.adoption_stand_ins(plan.layout, plan.source, target)
     for statement in connection.scalars(sa.select(stand_ins.column_valued())).all():
         connection.execute(verbatim(statement))
     scripts = ScriptDirectory.from_config(migrate.config(connection, target))
     installed = sql_objects.at_head(scripts)
-    has_tables = connection.scalar(sa.select(sa.func.to_regclass("engine_archive_dependent")))
+    is_new = connection.scalar(sa.select(sa.func.to_regclass("engine_archive_dependent"))) is None
+    created: list[str] = []
     for sql_object in installed:
-        is_wanted = sql_object.kind != "table" or has_tables is None
+        is_wanted = sql_object.kind != "table" or is_new
         if is_wanted and sql_object.name not in sql_objects.CHAT_TABLES:
             connection.execute(verbatim(sql_object.text))
+            created += sql_object.signatures
+    if is_new:
+        operations.invoke(sql_objects.RevokeDefaultPrivileges(created))
     connection.execute(sa.select(sa.func.pg_temp.adoption_use_stand_ins(target)))
     found = (Hazard(*row) for row in connection.execute(functions.archive_hazards()))
     return tuple(hazard for hazard in found if hazard.hazard != "column drift")
