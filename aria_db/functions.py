@@ -554,10 +554,10 @@ def estimate_sessions(
 def grant_archive_access(
     role_name: str, access: str, *, revoking: bool = False, dry_run: bool = False
 ) -> Select[str]:
-    """Give a role what a reader, an application or an operator needs, or take it away.
+    """Give a role what a reader, a support, an app or an operator needs, or take it away.
 
     :param role_name: the role.
-    :param access: ``reader``, ``app`` or ``operator``.
+    :param access: ``reader``, ``support``, ``app`` or ``operator``.
     :param revoking: whether to take it away.
     :param dry_run: whether only to return what it would run.
     :return: a statement that gives the statements that it runs, a row each.
@@ -574,3 +574,13 @@ def grant_archive_access(
         type_=String(),
     )
     return select(call)
+
+
+def repair_archive_access(*, dry_run: bool = False) -> Select[str]:
+    """Take from others what :func:`grant_archive_access` gives to nobody.
+
+    :param dry_run: whether only to return what it would run.
+    :return: a statement that gives the statements that it runs, a row each.
+    :raises aria_db.errors.PermissionDenied: when executed: the caller may not revoke.
+    """
+    return select(_installed.repair_archive_access(literal(dry_run, Boolean()), type_=String()))

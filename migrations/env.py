@@ -10,11 +10,17 @@ from logging.config import fileConfig
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.operations import Operations
 
 from aria_db import database, models
 from aria_db.errors import InvalidConfiguration
 from aria_db.install import adoption, migrate, schemas, sql_objects
-from aria_db.install.sql_objects import verbatim  # registers the operations of the revisions
+from aria_db.install.sql_objects import (  # registers the operations of the revisions
+    CreateSchemaIfAbsent,
+    RevokeDefaultPrivileges,
+    RunSqlScript,
+    verbatim,
+)
 
 config = context.config
 if config.config_file_name is not None and config.attributes.get("configure_logging", True):
@@ -53,20 +59,6 @@ END;
 $script$
 """  # noqa: S608 (a constant name)
 
-CREATE_SCHEMA = """
-DO $script$
-BEGIN
-    CREATE SCHEMA IF NOT EXISTS {};
-EXCEPTION
-    WHEN insufficient_privilege THEN
-        RAISE EXCEPTION 'role % may not create a schema in the database', current_user
-            USING ERRCODE = 'insufficient_privilege',
-            HINT = 'Nothing was changed. GRANT CREATE ON DATABASE to it, run this as another role, '
-                'or name a schema in which it may create: --schema NAME (-x schema=NAME).';
-END;
-$script$
-"""
-
 
 def put_back_what_is_missing() -> None:
     """Install again what an application's DROP VIEW … CASCADE took with it."""
@@ -85,17 +77,19 @@ def put_back_what_is_missing() -> None:
         ]
         if missing:
             context.execute(verbatim(installed.creation(new=missing)))
+            Operations(revisions).invoke(RevokeDefaultPrivileges(missing))
 
 
 def run_revisions(schema: str, schema_exists: bool) -> None:
     """Run what Alembic was asked for, in the target schema and in one transaction."""
+    operations = Operations(context.get_context())
     with context.begin_transaction():
         context.execute(f"SET LOCAL lock_timeout = '{migrate.LOCK_TIMEOUT}'")
         context.execute(f"SELECT pg_advisory_xact_lock({migrate.ADVISORY_LOCK})")
         if not context.is_offline_mode():
             migrate.refuse_unreleased(context.get_context().get_current_heads())
         if not schema_exists:
-            context.execute(verbatim(CREATE_SCHEMA.format(database.quoted(schema))))
+            operations.invoke(CreateSchemaIfAbsent(schema))
         # pg_temp last: functions and views pin this path, and a caller's temporary
         # table must not hide the real one.
         path = f"{database.quoted(schema)}, pg_temp"
@@ -105,6 +99,7 @@ def run_revisions(schema: str, schema_exists: bool) -> None:
         if chat_tables == "adopt":
             source = database.literal(adopt_schema or "")
             context.execute(verbatim(f"SET LOCAL aria_db.adopt_schema = {source}"))
+            operations.invoke(RunSqlScript("revoke_default_privileges"))
             for statements in adoption.scripts():
                 context.execute(verbatim(statements))
         if context.is_offline_mode() and not context.get_context().get_current_heads():

@@ -12,8 +12,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 from alembic import command
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy.schema import CreateSchema
 
 from aria_db import functions
 from aria_db.database import DEFAULT_SCHEMA, quoted
@@ -24,6 +25,9 @@ from aria_db.results import Hazard
 
 ADOPTED_SCHEMA = "aria_db"
 """Where views over the tables of an application go, unless somebody names a schema."""
+
+# What sql/installation/refuse_open_schema.sql refuses, as archive_hazards() calls it.
+_OPEN_SCHEMA = "schema open to others"
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,11 @@ def plan(
         steps = tuple(AdoptionStep(*row) for row in connection.execute(sa.select(found)))
         result = AdoptionPlan(steps)
         if not result.problems:
-            result = replace(result, hazards=_hazards(connection, result, target))
+            is_new = not _is_installed(connection)
+            hazards = _hazards(connection, result, target, is_new)
+            result = replace(result, hazards=hazards)
+            if is_new:
+                result = _with_refusals(result)
         transaction.rollback()
     return result
 
@@ -147,22 +155,43 @@ def _create_functions(connection: sa.Connection) -> None:
         connection.execute(verbatim(statements))
 
 
-def _hazards(connection: sa.Connection, plan: AdoptionPlan, target: str) -> tuple[Hazard, ...]:
+def _is_installed(connection: sa.Connection) -> bool:
+    table = sa.func.to_regclass("engine_archive_dependent")
+    return connection.scalar(sa.select(table.is_not(None))) is True
+
+
+def _with_refusals(plan: AdoptionPlan) -> AdoptionPlan:
+    """Return the plan with the hazards that an installation refuses as problems."""
+    refused = [hazard for hazard in plan.hazards if hazard.hazard == _OPEN_SCHEMA]
+    problems = tuple(
+        AdoptionStep("problem", hazard.object, hazard.detail, hazard.remedy, None)
+        for hazard in refused
+    )
+    hazards = tuple(hazard for hazard in plan.hazards if hazard not in refused)
+    return AdoptionPlan(plan.steps + problems, hazards)
+
+
+def _hazards(
+    connection: sa.Connection, plan: AdoptionPlan, target: str, is_new: bool
+) -> tuple[Hazard, ...]:
     """Return the hazards of a database as it would be. The transaction is to be rolled back."""
     # A deploy, or another plan, may be creating the same objects.
     connection.execute(sa.select(sa.func.set_config("lock_timeout", migrate.LOCK_TIMEOUT, True)))
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(migrate.ADVISORY_LOCK)))
-    connection.execute(CreateSchema(target, if_not_exists=True))
+    operations = Operations(MigrationContext.configure(connection))
+    operations.invoke(sql_objects.CreateSchemaIfAbsent(target))
     stand_ins = sa.func.pg_temp.adoption_stand_ins(plan.layout, plan.source, target)
     for statement in connection.scalars(sa.select(stand_ins.column_valued())).all():
         connection.execute(verbatim(statement))
+    created = [f"pg_temp.{name}" for name in sql_objects.CHAT_TABLES]
     scripts = ScriptDirectory.from_config(migrate.config(connection, target))
     installed = sql_objects.at_head(scripts)
-    has_tables = connection.scalar(sa.select(sa.func.to_regclass("engine_archive_dependent")))
     for sql_object in installed:
-        is_wanted = sql_object.kind != "table" or has_tables is None
+        is_wanted = sql_object.kind != "table" or is_new
         if is_wanted and sql_object.name not in sql_objects.CHAT_TABLES:
             connection.execute(verbatim(sql_object.text))
+            created += sql_object.signatures if is_new else ()
+    operations.invoke(sql_objects.RevokeDefaultPrivileges(created))
     connection.execute(sa.select(sa.func.pg_temp.adoption_use_stand_ins(target)))
     found = (Hazard(*row) for row in connection.execute(functions.archive_hazards()))
     return tuple(hazard for hazard in found if hazard.hazard != "column drift")

@@ -351,19 +351,72 @@ class RunSqlScript(MigrateOperation):
         return resources.SQL / "installation" / f"{self.name}.sql"
 
 
+@Operations.register_operation("revoke_default_privileges")
+class RevokeDefaultPrivileges(MigrateOperation):
+    """Take from others what ``ALTER DEFAULT PRIVILEGES`` gave them to objects that are new.
+
+    :param names: tables and views, and functions with their argument types.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    @classmethod
+    def revoke_default_privileges(cls, operations: Operations, names: Sequence[str]) -> None:
+        """Take privileges from others: ``op.revoke_default_privileges(["aria_db_version"])``."""
+        operations.invoke(cls(names))
+
+
+@Operations.register_operation("create_schema_if_absent")
+class CreateSchemaIfAbsent(MigrateOperation):
+    """Create the schema of the functions, in which nobody else may create.
+
+    :param name: the schema's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def create_schema_if_absent(cls, operations: Operations, name: str) -> None:
+        """Create a schema: ``op.create_schema_if_absent("aria")``."""
+        operations.invoke(cls(name))
+
+
 @Operations.implementation_for(RunSqlScript)
 def _run_script(operations: Operations, operation: RunSqlScript) -> None:
     operations.execute(verbatim(operation.path.read_text("utf-8")))
 
 
+@Operations.implementation_for(RevokeDefaultPrivileges)
+def _revoke(operations: Operations, operation: RevokeDefaultPrivileges) -> None:
+    _call(operations, "revoke_default_privileges", list(operation.names))
+
+
+@Operations.implementation_for(CreateSchemaIfAbsent)
+def _create_schema(operations: Operations, operation: CreateSchemaIfAbsent) -> None:
+    _call(operations, "create_schema", operation.name)
+
+
 @Operations.implementation_for(CreateSqlObject)
 def _create(operations: Operations, operation: CreateSqlObject) -> None:
-    created = operation.file
-    statements = created.creation(new=created.signatures)
-    if operation.if_absent:
-        _call(operations, "create_if_absent", created.name, statements)
-    else:
-        operations.execute(verbatim(statements))
+    _create_all(operations, [operation])
+
+
+def _create_all(operations: Operations, steps: Iterable[CreateSqlObject]) -> None:
+    """Create objects, and take from others what default privileges gave them."""
+    own: list[str] = []
+    for step in steps:
+        created = step.file
+        statements = created.creation(new=created.signatures)
+        if step.if_absent:
+            operations.invoke(RunSqlScript("revoke_default_privileges"))
+            _call(operations, "create_if_absent", created.name, statements)
+        else:
+            operations.execute(verbatim(statements))
+            own += created.signatures
+    if own:
+        operations.invoke(RevokeDefaultPrivileges(own))
 
 
 @Operations.implementation_for(DropSqlObject)
@@ -380,10 +433,13 @@ def _drop(operations: Operations, operation: DropSqlObject) -> None:
 def _replace(operations: Operations, operation: ReplaceSqlObject) -> None:
     new, old = operation.file, find(operation.name, operation.replaces)
     if new.kind == "view" and new.version < old.version:
+        operations.invoke(RunSqlScript("revoke_default_privileges"))
         _call(operations, "replace_view", new.name, new.text)
         return
     added = [signature for signature in new.signatures if signature not in old.signatures]
     operations.execute(verbatim(new.creation(new=added)))
+    if added:
+        operations.invoke(RevokeDefaultPrivileges(added))
     for signature in added:
         _call(operations, "copy_privileges", old.signatures[0], signature)
     for signature in old.signatures:
@@ -394,8 +450,14 @@ def _replace(operations: Operations, operation: ReplaceSqlObject) -> None:
 @Operations.implementation_for(ApplySqlObjects)
 def _apply(operations: Operations, operation: ApplySqlObjects) -> None:
     _lock_relations(operations)
-    for step in operation.steps:
-        operations.invoke(step)
+    for is_creation, group in groupby(
+        operation.steps, key=lambda step: isinstance(step, CreateSqlObject)
+    ):
+        if is_creation:
+            _create_all(operations, cast(Iterable[CreateSqlObject], group))
+        else:
+            for step in group:
+                operations.invoke(step)
 
 
 @Operations.implementation_for(RevertSqlObjects)

@@ -13,7 +13,7 @@ from aria_db.models import EngineArchiveHealth
 from aria_db.results import Finding
 from aria_db.session_manager.transactions import Transactions
 
-Access = Literal["reader", "app", "operator"]
+Access = Literal["reader", "support", "app", "operator"]
 
 
 class Operations(Transactions):
@@ -41,7 +41,8 @@ class Operations(Transactions):
 
         :param role: the role, which must exist.
         :param access: ``app`` to archive, restore and list; ``operator`` to do everything;
-            ``reader`` to read the views.
+            ``reader`` to read the views; ``support`` to read transcripts and history of both
+            places as well.
         :param revoke: take it away; what else was granted stays.
         :param dry_run: change nothing.
         :return: the statements that were run, or would be.
@@ -51,4 +52,17 @@ class Operations(Transactions):
         :raises aria_db.errors.DatabaseError: there is no such role.
         """
         statement = functions.grant_archive_access(role, access, revoking=revoke, dry_run=dry_run)
+        return [sql for (sql,) in await self._call(statement)]
+
+    async def repair_access(self, *, dry_run: bool = False) -> Sequence[str]:
+        """Take from others what :meth:`grant_access` gives to nobody. Safe to repeat.
+
+        ``EXECUTE`` for everybody, which ``pg_restore --no-acl`` leaves behind, and writing to
+        aria-db's own tables and the archives.
+
+        :param dry_run: change nothing.
+        :return: the statements that were run, or would be.
+        :raises aria_db.errors.PermissionDenied: this manager's role may not revoke.
+        """
+        statement = functions.repair_archive_access(dry_run=dry_run)
         return [sql for (sql,) in await self._call(statement)]

@@ -6,6 +6,7 @@ Revises: 0001_chat_tables
 
 from alembic import op
 
+from aria_db.install.migrate import VERSION_TABLE
 from aria_db.install.sql_objects import CreateSqlObject
 
 revision = "0002_archive"
@@ -99,16 +100,22 @@ OPERATIONS = [
     CreateSqlObject("session_conflict_differences", 1),
     CreateSqlObject("resolve_session_conflict", 1),
     # operations
+    CreateSqlObject("archive_access", 1),
+    CreateSqlObject("grant_archive_access", 1),
+    CreateSqlObject("_excess_privileges", 1),
+    CreateSqlObject("repair_archive_access", 1),
+    CreateSqlObject("_schema_creators", 1),
     CreateSqlObject("archive_hazards", 1),
     CreateSqlObject("engine_archive_health", 1),
     CreateSqlObject("verify_archive", 1),
-    CreateSqlObject("archive_access", 1),
-    CreateSqlObject("grant_archive_access", 1),
 ]
 
 
 def upgrade() -> None:
     op.apply_sql_objects(OPERATIONS)
+    # Alembic has created it.
+    op.revoke_default_privileges([VERSION_TABLE])
+    op.run_sql_script("refuse_open_schema")
 
 
 def downgrade() -> None:

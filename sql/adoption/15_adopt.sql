@@ -18,6 +18,7 @@ DECLARE
     v_problems record;
     v_step record;
     v_attempt_until timestamptz;
+    v_is_new boolean;
     v_detail text;
 BEGIN
     FOREACH v_kind IN ARRAY '{lock, step}'::text [] LOOP
@@ -50,7 +51,19 @@ BEGIN
                     IF v_kind = 'step' THEN
                         RAISE NOTICE '%: %', v_step.object, v_step.description;
                     END IF;
+                    v_is_new := v_kind = 'step' AND to_regclass(v_step.object) IS NULL;
                     EXECUTE v_step.statement;
+                    -- A view reads and writes the tables as its owner, and nothing but the functions writes to
+                    -- an archive. What is replaced gives its privileges in a later step.
+                    IF v_is_new THEN
+                        PERFORM pg_temp.revoke_default_privileges(
+                            ARRAY[v_step.object],
+                            keeping => CASE
+                                WHEN v_step.statement LIKE 'CREATE TABLE%' THEN '{SELECT}'::text []
+                                ELSE '{}'
+                            END
+                        );
+                    END IF;
                 END LOOP;
                 EXIT attempts;
             EXCEPTION

@@ -21,6 +21,7 @@ DECLARE
     v_table CONSTANT oid := to_regclass(format('%I.%I', schema_name, table_name));
     v_actions text;
     v_archive text;
+    v_grantee text;
     v_column record;
 BEGIN
     IF (handling IN ('move', 'delete', 'detach', 'refuse')) IS NOT TRUE THEN
@@ -75,7 +76,18 @@ BEGIN
                 schema_name, v_archive, table_name
             );
             EXECUTE format('CREATE INDEX ON %I.%I (archived_session_id)', schema_name, v_archive);
-            EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM public', schema_name, v_archive);
+            -- what default privileges gave to others: archived rows are for the functions to change
+            FOR v_grantee IN
+                SELECT DISTINCT coalesce(quote_ident(grantee.rolname), 'PUBLIC')
+                FROM pg_catalog.pg_class AS archive
+                CROSS JOIN LATERAL aclexplode(archive.relacl) AS entry
+                LEFT JOIN pg_catalog.pg_roles AS grantee ON entry.grantee = grantee.oid
+                WHERE
+                    archive.oid = to_regclass(format('%I.%I', schema_name, v_archive))
+                    AND entry.grantee <> archive.relowner
+            LOOP
+                EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %s', schema_name, v_archive, v_grantee);
+            END LOOP;
             -- it has no key, and a publication of all tables would refuse to let its rows go
             EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', schema_name, v_archive);
             EXECUTE format(

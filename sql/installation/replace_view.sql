@@ -73,6 +73,10 @@ BEGIN
             UNION ALL
             SELECT
                 3,
+                format('SELECT pg_temp.revoke_default_privileges(ARRAY[%L])', v_kept.path)
+            UNION ALL
+            SELECT
+                4,
                 format(
                     'GRANT %s%s ON %s TO %s%s',
                     granted.privilege_type,
@@ -103,7 +107,7 @@ BEGIN
             LEFT JOIN pg_catalog.pg_roles AS grantee ON granted.grantee = grantee.oid
             UNION ALL
             SELECT
-                4,
+                5,
                 format('ALTER VIEW %s OWNER TO %I', v_kept.path, pg_get_userbyid(old_view.relowner))
             FROM pg_catalog.pg_class AS old_view
             WHERE old_view.oid = v_kept.oid AND pg_get_userbyid(old_view.relowner) <> current_user

@@ -2,8 +2,9 @@
 --
 -- A row per hazard, none when there is none. effect: refuses (the move ends in an error and nothing
 -- moves), loses (rows disappear, later and without aria-db, or at a subscriber), unsafe (a crash of the
--- server empties a table), slow. A refusal may be of some sessions only: those to which such rows refer,
--- or those with a value that the archive does not take.
+-- server empties a table, or somebody may do what archive_access() does not say), slow. A refusal may be
+-- of some sessions only: those to which such rows refer, or those with a value that the archive does not
+-- take.
 CREATE OR REPLACE FUNCTION archive_hazards()
 RETURNS TABLE (hazard text, object text, effect text, detail text, remedy text)
 LANGUAGE plpgsql
@@ -384,6 +385,36 @@ BEGIN
                     ELSE FALSE
                 END
         );
+
+    -- What others may do.
+    RETURN QUERY
+    SELECT
+        CASE excess.is_routine WHEN TRUE THEN 'functions open to others' ELSE 'tables open to others' END,
+        excess.grantee,
+        'unsafe',
+        format(
+            CASE excess.is_routine WHEN TRUE THEN '%s may call %s%s' ELSE '%s may change %s%s' END,
+            excess.grantee,
+            excess.objects[1],
+            CASE WHEN cardinality(excess.objects) > 1 THEN format(' and %s more', cardinality(excess.objects) - 1) ELSE '' END
+        ),
+        'SELECT repair_archive_access() (`aria-db grant --repair`) revokes it.'
+    FROM (
+        SELECT
+            found.grantee,
+            found.object_type = 'ROUTINE' AS is_routine,
+            array_agg(DISTINCT found.object ORDER BY found.object) AS objects
+        FROM _excess_privileges() AS found
+        GROUP BY 1, 2
+    ) AS excess
+    UNION ALL
+    SELECT
+        'schema open to others',
+        creator.schema_name,
+        'unsafe',
+        creator.grantee || ' may create operators and functions in it, which would run as the owner of the functions',
+        format('REVOKE CREATE ON SCHEMA %s FROM %s.', creator.schema_name, creator.grantee)
+    FROM _schema_creators() AS creator;
 END;
 $function$;
 

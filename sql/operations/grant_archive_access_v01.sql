@@ -1,4 +1,4 @@
--- grant_archive_access: gives a role what a reader, an app or an operator needs.
+-- grant_archive_access: gives a role what a reader, a support, an app or an operator needs.
 --
 --   SELECT grant_archive_access('aria_app', 'app');
 --
@@ -27,7 +27,7 @@ BEGIN
         SELECT 1 FROM archive_access() AS known
         WHERE known.access = grant_archive_access.access
     ) THEN
-        RAISE EXCEPTION 'access is %, and must be reader, app or operator', access
+        RAISE EXCEPTION 'access is %, and must be reader, support, app or operator', access
             USING ERRCODE = 'invalid_parameter_value',
             HINT = 'SELECT * FROM archive_access() lists what each of them may do.';
     END IF;
@@ -120,7 +120,7 @@ END;
 $function$;
 
 COMMENT ON FUNCTION grant_archive_access(text, text, boolean, boolean) IS
-'Grants a role what a reader, an app or an operator needs (archive_access() lists it), or revokes it; '
-'returns the statements.';
+'Grants a role what a reader, a support, an app or an operator needs (archive_access() lists it), or '
+'revokes it; returns the statements.';
 
 REVOKE ALL ON FUNCTION grant_archive_access(text, text, boolean, boolean) FROM public;

@@ -874,6 +874,130 @@ $$;
 COMMENT ON FUNCTION public._end_checked_move(session_ids uuid[], images text[]) IS 'Internal to the moves: compares what is archived with what was locked, and tries the way back.';
 
 --
+-- Name: _excess_privileges(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._excess_privileges() RETURNS TABLE(object_type text, object text, privilege text, grantee text, is_grantable boolean)
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH
+    known AS (
+        SELECT
+            covered.object,
+            covered.privilege,
+            CASE
+                -- PostgreSQL 15 refuses to look for a function by a name without arguments.
+                WHEN covered.privilege = 'EXECUTE' THEN to_regprocedure(covered.object)::oid
+                ELSE to_regclass(covered.object)::oid
+            END AS id
+        FROM archive_access() AS covered
+        WHERE covered.object NOT IN ('engine_chat_sessions', 'engine_chat_messages')
+    ),
+
+    own_relations AS (
+        SELECT known.id FROM known
+        WHERE known.privilege <> 'EXECUTE'
+        UNION
+        SELECT to_regclass('_table_beneath')
+        UNION
+        SELECT chat.table_id FROM _chat_tables() AS chat
+        WHERE chat.place = 'archive'
+        UNION
+        SELECT dependent.archive_id FROM _dependent_archives() AS dependent
+    ),
+
+    granted (object_type, id, object, owner_id, grantee_id, privilege, is_grantable) AS (
+        SELECT
+            'ROUTINE',
+            routine.oid,
+            format('%I.%I(%s)', namespace.nspname, routine.proname, oidvectortypes(routine.proargtypes)),
+            routine.proowner,
+            entry.grantee,
+            entry.privilege_type,
+            entry.is_grantable
+        FROM pg_catalog.pg_proc AS moving
+        INNER JOIN pg_catalog.pg_proc AS routine ON moving.pronamespace = routine.pronamespace
+        INNER JOIN pg_catalog.pg_namespace AS namespace ON routine.pronamespace = namespace.oid
+        -- without a list of privileges PUBLIC has EXECUTE
+        CROSS JOIN LATERAL aclexplode(coalesce(routine.proacl, acldefault('f', routine.proowner))) AS entry
+        WHERE
+            moving.oid = 'archive_sessions(uuid[], bigint, text)'::regprocedure
+            AND (
+                routine.oid IN (SELECT known.id FROM known)
+                OR routine.oid IN (
+                    'archive_access()'::regprocedure,
+                    'grant_archive_access(text, text, boolean, boolean)'::regprocedure,
+                    'repair_archive_access(boolean)'::regprocedure,
+                    'set_archive_dependent(text, text, text)'::regprocedure
+                )
+                OR (routine.proname LIKE E'\\_%' AND obj_description(routine.oid, 'pg_proc') LIKE 'Internal%')
+            )
+        UNION ALL
+        SELECT
+            CASE relation.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+            relation.oid,
+            format('%I.%I', namespace.nspname, relation.relname),
+            relation.relowner,
+            entry.grantee,
+            entry.privilege_type,
+            entry.is_grantable
+        FROM pg_catalog.pg_class AS relation
+        INNER JOIN pg_catalog.pg_namespace AS namespace ON relation.relnamespace = namespace.oid
+        CROSS JOIN LATERAL (
+            SELECT * FROM aclexplode(relation.relacl)
+            UNION ALL
+            SELECT of_column.* FROM pg_catalog.pg_attribute AS its_column
+            CROSS JOIN LATERAL aclexplode(its_column.attacl) AS of_column
+            WHERE its_column.attrelid = relation.oid
+        ) AS entry
+        WHERE
+            relation.oid IN (SELECT own_relations.id FROM own_relations)
+            OR (
+                relation.relkind = 'S'
+                -- the sequences of identity columns
+                AND EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_depend AS owned
+                    WHERE
+                        owned.classid = 'pg_class'::regclass
+                        AND owned.objid = relation.oid
+                        AND owned.refclassid = 'pg_class'::regclass
+                        AND owned.refobjid IN (SELECT own_relations.id FROM own_relations)
+                )
+            )
+    )
+
+    SELECT
+        granted.object_type,
+        granted.object,
+        granted.privilege,
+        coalesce(quote_ident(grantee_role.rolname), 'PUBLIC'),
+        bool_or(granted.is_grantable)
+    FROM granted
+    LEFT JOIN pg_catalog.pg_roles AS grantee_role ON granted.grantee_id = grantee_role.oid
+    WHERE
+        granted.privilege <> 'SELECT'
+        AND NOT coalesce(pg_has_role(grantee_role.oid, granted.owner_id, 'MEMBER'), FALSE)
+        AND (
+            grantee_role.oid IS NULL
+            OR NOT EXISTS (
+                SELECT 1 FROM known
+                WHERE known.id = granted.id AND known.privilege = granted.privilege
+            )
+        )
+    GROUP BY granted.object_type, granted.object, granted.privilege, grantee_role.rolname
+    ORDER BY 4, 1, 2, 3;
+END;
+$$;
+
+--
+-- Name: FUNCTION _excess_privileges(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._excess_privileges() IS 'Internal: what others may do with the objects of aria-db and archive_access() does not say.';
+
+--
 -- Name: _fill_missing_values(uuid[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -2045,6 +2169,47 @@ $_$;
 COMMENT ON FUNCTION public._row_images(table_id oid, columns text, row_tables oid[], row_ids tid[], session_ids uuid[]) IS 'Internal to the moves: what some rows of a table hold, a text for each row.';
 
 --
+-- Name: _schema_creators(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._schema_creators() RETURNS TABLE(schema_name text, grantee text, role_id oid)
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        quote_ident(namespace.nspname),
+        coalesce(quote_ident(grantee_role.rolname), 'PUBLIC'),
+        grantee_role.oid
+    FROM pg_catalog.pg_proc AS moving
+    INNER JOIN pg_catalog.pg_namespace AS namespace ON moving.pronamespace = namespace.oid
+    INNER JOIN pg_catalog.pg_database AS this_database ON this_database.datname = current_database()
+    CROSS JOIN LATERAL aclexplode(namespace.nspacl) AS entry
+    LEFT JOIN pg_catalog.pg_roles AS grantee_role ON entry.grantee = grantee_role.oid
+    WHERE
+        moving.oid = 'archive_sessions(uuid[], bigint, text)'::regprocedure
+        AND entry.privilege_type = 'CREATE'
+        AND (
+            grantee_role.oid IS NULL
+            OR NOT (
+                grantee_role.rolname = 'pg_database_owner'
+                OR pg_has_role(grantee_role.oid, moving.proowner, 'MEMBER')
+                OR pg_has_role(grantee_role.oid, namespace.nspowner, 'MEMBER')
+                OR pg_has_role(grantee_role.oid, this_database.datdba, 'MEMBER')
+            )
+        )
+    GROUP BY namespace.nspname, grantee_role.rolname, grantee_role.oid
+    ORDER BY 2;
+END;
+$$;
+
+--
+-- Name: FUNCTION _schema_creators(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._schema_creators() IS 'Internal: who else may create objects in the schema of the functions.';
+
+--
 -- Name: _session_images(oid, name, uuid[], text, regclass); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -2169,17 +2334,18 @@ COMMENT ON FUNCTION public._set_constraints(is_immediate boolean) IS 'Internal t
 CREATE FUNCTION public.archive_access() RETURNS TABLE(access text, object text, privilege text)
     LANGUAGE sql IMMUTABLE
     BEGIN ATOMIC
- WITH matrix(object, reader, app, operator) AS (
-          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('archive_history(uuid)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_session_hold'::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_restorable_sessions(bigint)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('restore_run(bigint, integer, bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,'SELECT'::text)
+ WITH matrix(object, reader, support, app, operator) AS (
+          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_sessions'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_messages'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('archive_history(uuid)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_session_hold'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_restorable_sessions(bigint)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('restore_run(bigint, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text)
          )
   SELECT kind.access,
      matrix.object,
      privilege.name AS privilege
     FROM ((matrix
-      CROSS JOIN ( VALUES ('reader'::text), ('app'::text), ('operator'::text)) kind(access))
+      CROSS JOIN ( VALUES ('reader'::text), ('support'::text), ('app'::text), ('operator'::text)) kind(access))
       CROSS JOIN LATERAL string_to_table(
          CASE kind.access
              WHEN 'reader'::text THEN matrix.reader
+             WHEN 'support'::text THEN matrix.support
              WHEN 'app'::text THEN matrix.app
              ELSE matrix.operator
          END, ', '::text) privilege(name));
@@ -2189,7 +2355,7 @@ END;
 -- Name: FUNCTION archive_access(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.archive_access() IS 'The privileges that grant_archive_access() gives a reader, an app and an operator: a row each.';
+COMMENT ON FUNCTION public.archive_access() IS 'The privileges that grant_archive_access() gives a reader, a support, an app and an operator: a row each.';
 
 --
 -- Name: archive_column_drift(); Type: FUNCTION; Schema: public; Owner: -
@@ -2757,6 +2923,36 @@ BEGIN
                     ELSE FALSE
                 END
         );
+
+    -- What others may do.
+    RETURN QUERY
+    SELECT
+        CASE excess.is_routine WHEN TRUE THEN 'functions open to others' ELSE 'tables open to others' END,
+        excess.grantee,
+        'unsafe',
+        format(
+            CASE excess.is_routine WHEN TRUE THEN '%s may call %s%s' ELSE '%s may change %s%s' END,
+            excess.grantee,
+            excess.objects[1],
+            CASE WHEN cardinality(excess.objects) > 1 THEN format(' and %s more', cardinality(excess.objects) - 1) ELSE '' END
+        ),
+        'SELECT repair_archive_access() (`aria-db grant --repair`) revokes it.'
+    FROM (
+        SELECT
+            found.grantee,
+            found.object_type = 'ROUTINE' AS is_routine,
+            array_agg(DISTINCT found.object ORDER BY found.object) AS objects
+        FROM _excess_privileges() AS found
+        GROUP BY 1, 2
+    ) AS excess
+    UNION ALL
+    SELECT
+        'schema open to others',
+        creator.schema_name,
+        'unsafe',
+        creator.grantee || ' may create operators and functions in it, which would run as the owner of the functions',
+        format('REVOKE CREATE ON SCHEMA %s FROM %s.', creator.schema_name, creator.grantee)
+    FROM _schema_creators() AS creator;
 END;
 $$;
 
@@ -3495,7 +3691,7 @@ BEGIN
         SELECT 1 FROM archive_access() AS known
         WHERE known.access = grant_archive_access.access
     ) THEN
-        RAISE EXCEPTION 'access is %, and must be reader, app or operator', access
+        RAISE EXCEPTION 'access is %, and must be reader, support, app or operator', access
             USING ERRCODE = 'invalid_parameter_value',
             HINT = 'SELECT * FROM archive_access() lists what each of them may do.';
     END IF;
@@ -3591,7 +3787,7 @@ $$;
 -- Name: FUNCTION grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) IS 'Grants a role what a reader, an app or an operator needs (archive_access() lists it), or revokes it; returns the statements.';
+COMMENT ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) IS 'Grants a role what a reader, a support, an app or an operator needs (archive_access() lists it), or revokes it; returns the statements.';
 
 --
 -- Name: place_hold(uuid, text, text); Type: FUNCTION; Schema: public; Owner: -
@@ -4204,6 +4400,69 @@ $$;
 --
 
 COMMENT ON FUNCTION public.release_hold(session_id uuid, actor text) IS 'Ends the hold on a session. False: there was none.';
+
+--
+-- Name: repair_archive_access(boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.repair_archive_access(dry_run boolean DEFAULT false) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_statement text;
+    v_excess record;
+BEGIN
+    FOR v_statement IN
+        SELECT
+            format(
+                'REVOKE %s ON %s %s FROM %s%s',
+                of_object.privileges,
+                of_object.object_type,
+                string_agg(of_object.object, ', ' ORDER BY of_object.object),
+                of_object.grantee,
+                CASE WHEN bool_or(of_object.is_grantable) THEN ' CASCADE' ELSE '' END
+            )
+        FROM (
+            SELECT
+                excess.object_type,
+                excess.object,
+                excess.grantee,
+                string_agg(excess.privilege, ', ' ORDER BY excess.privilege) AS privileges,
+                bool_or(excess.is_grantable) AS is_grantable
+            FROM _excess_privileges() AS excess
+            GROUP BY excess.object_type, excess.object, excess.grantee
+        ) AS of_object
+        GROUP BY of_object.grantee, of_object.object_type, of_object.privileges
+        ORDER BY of_object.grantee, of_object.object_type, of_object.privileges
+    LOOP
+        IF NOT dry_run THEN
+            EXECUTE v_statement;
+        END IF;
+        RETURN NEXT v_statement || ';';
+    END LOOP;
+    IF dry_run THEN
+        RETURN;
+    END IF;
+
+    -- PostgreSQL only warns a caller who may not revoke, and says nothing where somebody else granted.
+    SELECT * INTO v_excess
+    FROM _excess_privileges()
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'role % may not revoke % on % from %',
+            current_user, v_excess.privilege, v_excess.object, v_excess.grantee
+            USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Nothing was changed. Connect as the role that owns it, or that granted the privilege.';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION repair_archive_access(dry_run boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.repair_archive_access(dry_run boolean) IS 'Revokes what others may do with the objects of aria-db and archive_access() does not say; returns the statements.';
 
 --
 -- Name: resolve_session_conflict(uuid, text, text, text); Type: FUNCTION; Schema: public; Owner: -
@@ -4981,6 +5240,7 @@ DECLARE
     v_table CONSTANT oid := to_regclass(format('%I.%I', schema_name, table_name));
     v_actions text;
     v_archive text;
+    v_grantee text;
     v_column record;
 BEGIN
     IF (handling IN ('move', 'delete', 'detach', 'refuse')) IS NOT TRUE THEN
@@ -5035,7 +5295,18 @@ BEGIN
                 schema_name, v_archive, table_name
             );
             EXECUTE format('CREATE INDEX ON %I.%I (archived_session_id)', schema_name, v_archive);
-            EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM public', schema_name, v_archive);
+            -- what default privileges gave to others: archived rows are for the functions to change
+            FOR v_grantee IN
+                SELECT DISTINCT coalesce(quote_ident(grantee.rolname), 'PUBLIC')
+                FROM pg_catalog.pg_class AS archive
+                CROSS JOIN LATERAL aclexplode(archive.relacl) AS entry
+                LEFT JOIN pg_catalog.pg_roles AS grantee ON entry.grantee = grantee.oid
+                WHERE
+                    archive.oid = to_regclass(format('%I.%I', schema_name, v_archive))
+                    AND entry.grantee <> archive.relowner
+            LOOP
+                EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %s', schema_name, v_archive, v_grantee);
+            END LOOP;
             -- it has no key, and a publication of all tables would refuse to let its rows go
             EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', schema_name, v_archive);
             EXECUTE format(
@@ -6344,6 +6615,12 @@ REVOKE ALL ON FUNCTION public._dependent_keys() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public._end_checked_move(session_ids uuid[], images text[]) FROM PUBLIC;
 
 --
+-- Name: FUNCTION _excess_privileges(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._excess_privileges() FROM PUBLIC;
+
+--
 -- Name: FUNCTION _fill_missing_values(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
 --
 
@@ -6444,6 +6721,12 @@ REVOKE ALL ON FUNCTION public._restored_columns(chat_table regclass, is_new bool
 --
 
 REVOKE ALL ON FUNCTION public._row_images(table_id oid, columns text, row_tables oid[], row_ids tid[], session_ids uuid[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _schema_creators(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._schema_creators() FROM PUBLIC;
 
 --
 -- Name: FUNCTION _session_images(table_id oid, session_key name, session_ids uuid[], columns text, meant regclass); Type: ACL; Schema: public; Owner: -
@@ -6582,6 +6865,12 @@ REVOKE ALL ON FUNCTION public.purge_archive(session_type text, batch_size intege
 --
 
 REVOKE ALL ON FUNCTION public.release_hold(session_id uuid, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION repair_archive_access(dry_run boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.repair_archive_access(dry_run boolean) FROM PUBLIC;
 
 --
 -- Name: FUNCTION resolve_session_conflict(session_id uuid, destination text, keep text, actor text); Type: ACL; Schema: public; Owner: -

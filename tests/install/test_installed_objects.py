@@ -11,7 +11,7 @@ from tests.support.installation import Catalogue, catalogue, one, upgrade
 TABLES_AND_VIEWS = {"table", "view"}
 
 # Those that do what their caller may do, and no more.
-AS_THEIR_CALLER = {"grant_archive_access", "set_archive_dependent"}
+AS_THEIR_CALLER = {"grant_archive_access", "repair_archive_access", "set_archive_dependent"}
 
 
 def test_what_is_installed_is_exactly_the_newest_files(

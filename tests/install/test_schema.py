@@ -170,7 +170,7 @@ def test_a_function_works_in_its_own_schema_whatever_the_callers_path_finds(
     session_in: Callable[[str], UUID],
 ) -> None:
     session_id = session_in(schema)
-    upgrade(empty_database)
+    upgrade(empty_database, schema="public")
     decoy_id = new_session(empty_connection, messages=1, id=session_id)
     create_temporary_decoys(empty_connection, schema)
 
@@ -197,7 +197,7 @@ def test_engines_of_a_schema_work_there_whatever_path_the_role_has(
     session_in: Callable[[str], UUID],
 ) -> None:
     session_id = session_in(schema)
-    upgrade(empty_database)
+    upgrade(empty_database, schema="public")
     new_session(empty_connection, messages=1, id=session_id)
     empty_connection.execute(
         sql.SQL("ALTER DATABASE {} SET search_path = public").format(

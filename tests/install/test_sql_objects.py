@@ -314,6 +314,9 @@ def test_a_function_that_grows_has_both_signatures_with_the_same_grants_until_it
         "GRANT EXECUTE ON FUNCTION grown TO pg_monitor, pg_read_all_data WITH GRANT OPTION"
     )
     empty_connection.execute("GRANT EXECUTE ON FUNCTION grown TO pg_write_all_data")
+    empty_connection.execute(
+        "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO pg_signal_backend"
+    )
     before = catalogue(empty_connection)
 
     invoke(replace)
@@ -352,6 +355,7 @@ def test_a_view_that_grows_goes_back_with_what_reads_it_and_what_was_granted(
         "GRANT SELECT ON reader_of_reader TO PUBLIC",
     ):
         empty_connection.execute(statement)
+    empty_connection.execute("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO pg_signal_backend")
     before = catalogue(empty_connection)
 
     invoke(replace)

@@ -93,6 +93,28 @@ async def test_the_manager_grants_and_every_refusal_has_its_exception(
         await granted.verify_archive()
 
 
+async def test_the_manager_repairs_and_a_role_that_may_not_gets_its_exception(
+    manager: NativeSessionManager,
+    engine_of_role: AsyncEngine,
+    connection: psycopg.Connection,
+    role: str,
+) -> None:
+    connection.execute(f"GRANT EXECUTE ON FUNCTION repair_archive_access TO {role}")
+    connection.execute("GRANT DELETE ON engine_archive_event TO PUBLIC")
+    with pytest.raises(PermissionDenied):
+        await NativeSessionManager(engine_of_role).repair_access()
+
+    planned = await manager.repair_access(dry_run=True)
+
+    assert {hazard.hazard for hazard in await manager.list_hazards()} == {
+        "functions open to others",
+        "tables open to others",
+    }
+    assert await manager.repair_access() == planned
+    assert await manager.list_hazards() == []
+    assert await manager.repair_access() == []
+
+
 async def test_an_application_with_its_own_privileges_on_the_live_tables_needs_no_more_than_app(
     connection: psycopg.Connection, engine_of_role: AsyncEngine, role: str
 ) -> None:

@@ -20,12 +20,18 @@ from aria_db import functions
 from aria_db.install import resources
 from aria_db.session_manager import ARCHIVE, NativeSessionManager, NewMessage, NewSession
 from tests.support import call
+from tests.support.access import ACCESSES
 from tests.support.layouts import BOTH_LAYOUTS
 
 ROOT = Path(__file__).parents[2]
 
 # What a role is granted, and what grants it. Everything else is called by these alone.
-PUBLIC = {"grant_archive_access", "archive_access", "set_archive_dependent"}
+PUBLIC = {
+    "archive_access",
+    "grant_archive_access",
+    "repair_archive_access",
+    "set_archive_dependent",
+}
 
 
 class Source(NamedTuple):
@@ -392,7 +398,7 @@ def test_what_is_internal_is_the_owners_alone_to_call(
     connection: psycopg.Connection, role: str
 ) -> None:
     """Also when every kind of access has been granted."""
-    for access in ("reader", "app", "operator"):
+    for access in ACCESSES:
         call(connection, "grant_archive_access", role_name=role, access=access)
 
     assert callable_by_others(connection) == set()

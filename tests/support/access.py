@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-ACCESSES = ("reader", "app", "operator")
+ACCESSES = ("reader", "support", "app", "operator")
 
 
 def verify(connection: psycopg.Connection, since: object = None) -> list[Any]:

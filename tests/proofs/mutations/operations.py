@@ -1,4 +1,4 @@
-"""Faults in what is read: lists, counts, the verification, and the matrix of privileges."""
+"""Faults in what is read, lists, counts and the verification, and in privileges."""
 
 from tests.proofs.mutations.mutation import Mutations, fault
 
@@ -37,12 +37,13 @@ def mutations() -> Mutations:
         "archive_access",
         "an application may purge",
         (
-            "('purge_archive(text, integer, bigint, text)', NULL, NULL, 'EXECUTE')",
-            "('purge_archive(text, integer, bigint, text)', NULL, 'EXECUTE', 'EXECUTE')",
+            "('purge_archive(text, integer, bigint, text)', NULL, NULL, NULL, 'EXECUTE')",
+            "('purge_archive(text, integer, bigint, text)', NULL, NULL, 'EXECUTE', 'EXECUTE')",
         ),
         test="sql/operations/test_grant.py::"
         "test_a_grant_gives_exactly_what_the_matrix_says_of_every_object_there_is[app]",
     )
+    yield from _privileges()
     yield fault(
         "engine_chat_session_list",
         "soft-deleted sessions are listed",
@@ -83,4 +84,89 @@ def mutations() -> Mutations:
         ),
         test="sql/operations/test_hazards.py::"
         "test_a_publication_of_all_tables_or_of_no_deletes_is_no_hazard[FOR ALL TABLES-tables]",
+    )
+
+
+def _privileges() -> Mutations:
+    repairs = "sql/operations/test_repair.py::{}"
+    yield fault(
+        "_excess_privileges",
+        "a function without a list of privileges is nobody's",
+        (
+            "aclexplode(coalesce(routine.proacl, acldefault('f', routine.proowner)))",
+            "aclexplode(routine.proacl)",
+        ),
+        test=repairs.format(
+            "test_after_a_restore_without_privileges_everybody_may_call_everything"
+            "_until_it_is_repaired"
+        ),
+    )
+    yield fault(
+        "_excess_privileges",
+        "what a kind of access has may be everybody's",
+        (
+            "            grantee_role.oid IS NULL\n            OR NOT EXISTS",
+            "            NOT EXISTS",
+        ),
+        test=repairs.format(
+            "test_what_is_everybodys_is_unsafe_although_a_kind_of_access_has_it"
+            "[EXECUTE ON FUNCTION archive_session(uuid, text)]"
+        ),
+    )
+    yield fault(
+        "_excess_privileges",
+        "privileges on columns are passed over",
+        ("WHERE its_column.attrelid = relation.oid", "WHERE FALSE"),
+        test=repairs.format(
+            "test_what_no_kind_of_access_has_is_unsafe_and_a_repair_revokes_that_alone"
+            "[UPDATE (content) ON engine_chat_message_archive-tables]"
+        ),
+    )
+    yield fault(
+        "_excess_privileges",
+        "the tables beneath the views are not looked at",
+        ("WHERE chat.place = 'archive'", "WHERE FALSE"),
+        test=repairs.format(
+            "test_the_tables_of_the_archives_and_of_what_was_archived_with_them_belong_to_it[views]"
+        ),
+    )
+    yield fault(
+        "_excess_privileges",
+        "members of the owner are others",
+        ("'MEMBER'), FALSE)", "'MEMBER'), FALSE) IS NULL"),
+        test=repairs.format("test_superusers_and_members_of_the_owner_are_no_hazard"),
+    )
+    yield fault(
+        "repair_archive_access",
+        "what it may not revoke is no error",
+        ("    IF FOUND THEN", "    IF FALSE THEN"),
+        test=repairs.format(
+            "test_what_somebody_else_granted_and_keeps_is_an_error_and_nothing_is_changed"
+        ),
+    )
+    yield fault(
+        "_schema_creators",
+        "everybody is nobody",
+        ("            grantee_role.oid IS NULL\n            OR NOT (", "            NOT ("),
+        test="install/test_privileges.py::"
+        "test_a_schema_in_which_others_may_create_is_refused_until_it_is_revoked"
+        "[PUBLIC-_told_by_command]",
+    )
+    yield fault(
+        "_schema_creators",
+        "the owner of the database is somebody else",
+        (
+            "                OR pg_has_role(grantee_role.oid, this_database.datdba, 'MEMBER')\n",
+            "",
+        ),
+        test="install/test_privileges.py::"
+        "test_superusers_owners_and_their_members_may_create_in_the_schema",
+    )
+    yield fault(
+        "set_archive_dependent",
+        "default privileges give others the archive of another table",
+        ("AND entry.grantee <> archive.relowner", "AND FALSE"),
+        test=repairs.format(
+            "test_default_privileges_give_nothing_on_the_archive_of_another_table[tables]"
+        ),
     )

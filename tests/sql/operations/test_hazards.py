@@ -335,6 +335,35 @@ def test_an_unlogged_archive_is_empty_after_a_crash() -> None:
             assert places(connection, session_id) == (0, 0, 1, 0)
 
 
+@BOTH_LAYOUTS
+def test_what_others_create_in_the_schema_runs_as_the_owner_of_the_functions(
+    connection: psycopg.Connection, role: str
+) -> None:
+    session_id = new_session(connection)
+    archive(connection, session_id)
+    assert hazards(connection, "schema open to others") == []
+    (schema,) = connection.execute("SELECT current_schema()").fetchone()
+    connection.execute(f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}")
+    (hazard,) = hazards(connection, "schema open to others")
+    assert (hazard.object, hazard.effect) == (schema, "unsafe")
+
+    connection.execute(
+        f"""
+        SET ROLE {role};
+        CREATE FUNCTION fooled(varchar, varchar) RETURNS boolean LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'as %', current_user; END $$;
+        CREATE OPERATOR = (leftarg = varchar, rightarg = varchar, function = fooled);
+        RESET ROLE;
+        """
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="as postgres"):
+        restore(connection, session_id)
+    connection.execute("DROP OPERATOR = (varchar, varchar)")
+    connection.execute(hazard.remedy.rstrip("."))
+    assert hazards(connection, "schema open to others") == []
+    restore(connection, session_id)
+
+
 def test_every_kind_of_hazard_has_a_test() -> None:
     """The test names the kind, as in ``hazards(connection, "rule")``."""
     source = resources.SQL / "operations" / "archive_hazards_v01.sql"
@@ -342,11 +371,12 @@ def test_every_kind_of_hazard_has_a_test() -> None:
     kinds = set(
         re.findall(
             r"'((?:column|key|dependent|handling|reference|message|unlogged|kind|generated"
-            r"|identity|stricter|archive not|no replica) [\w ]+|rule|trigger)'",
+            r"|identity|stricter|archive not|no replica|functions|tables|schema) [\w ]+|rule"
+            r"|trigger)'",
             source.read_text("utf-8"),
         )
     )
-    assert len(kinds) == 19
+    assert len(kinds) == 22
     tests = "".join(
         file.read_text("utf-8") for file in Path(__file__).parents[1].rglob("test_*.py")
     )
