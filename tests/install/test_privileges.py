@@ -239,6 +239,12 @@ def _told_by_command(database: Database) -> str:
     return outcome.stderr
 
 
+def _told_by_upgrade(database: Database) -> str:
+    with pytest.raises(errors.AdoptionRefused) as refused, errors.translated():
+        upgrade(database)
+    return f"{refused.value.message}\n{refused.value.hint}"
+
+
 def _told_by_alembic(database: Database) -> str:
     process = start_alembic("upgrade", "head", DATABASE_URL=database.libpq_url())
     _, told = process.communicate(timeout=60)
@@ -262,7 +268,7 @@ def relations(connection: psycopg.Connection) -> list[Any]:
     ).fetchall()
 
 
-@pytest.mark.parametrize("told_by", [_told_by_command, _told_by_alembic])
+@pytest.mark.parametrize("told_by", [_told_by_upgrade, _told_by_command, _told_by_alembic])
 @pytest.mark.parametrize("kind", ["a role", "PUBLIC"])
 def test_a_schema_in_which_others_may_create_is_refused_until_it_is_revoked(
     kind: str,

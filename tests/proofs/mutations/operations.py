@@ -150,7 +150,7 @@ def _privileges() -> Mutations:
         ("            grantee_role.oid IS NULL\n            OR NOT (", "            NOT ("),
         test="install/test_privileges.py::"
         "test_a_schema_in_which_others_may_create_is_refused_until_it_is_revoked"
-        "[PUBLIC-_told_by_command]",
+        "[PUBLIC-_told_by_upgrade]",
     )
     yield fault(
         "_schema_creators",
