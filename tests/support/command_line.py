@@ -103,7 +103,7 @@ def refusal(outcome: Outcome, status: int = 1) -> list[str]:
     assert outcome.returncode == status, outcome
     assert outcome.stdout == ""
     told = outcome.stderr.splitlines()
-    assert told[0].startswith("Error: ")
+    assert told[0].startswith("Error: "), told
     assert len(told) == 1 or (len(told) == 2 and told[1].startswith("Hint: ")), told
     return told
 
