@@ -66,7 +66,9 @@ class Transactions:
     async def _transaction(self, **options: object) -> AsyncIterator[AsyncSession]:
         with translated():
             async with self._sessions.begin() as session:
-                await self._first_call.check(await session.connection(execution_options=options or None))
+                await self._first_call.check(
+                    await session.connection(execution_options=options or None)
+                )
                 yield session
 
     @asynccontextmanager
