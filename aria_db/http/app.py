@@ -197,7 +197,7 @@ async def _only_schema(engine: AsyncEngine) -> str | None:
     """Return the schema to use; None for the role's search path where none can be found now."""
     try:
         with translated():
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS), engine.connect() as connection:
+            async with asyncio.timeout(health.TIMEOUT_SECONDS), engine.connect() as connection:
                 return await connection.run_sync(only_schema)
     except (TimeoutError, DatabaseError) as error:
         _logger.warning("The schema could not be looked for: %s", error or "it took too long")

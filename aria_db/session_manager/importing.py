@@ -62,9 +62,8 @@ class Importing(Transactions):
         :raises aria_db.errors.Retryable: a session was archived meanwhile.
         """
         sessions = already_there = messages = 0
-        async with self._transaction() as session:
-            # Under a stricter level, the second look at the archive would see nothing new.
-            await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+        # Under a stricter level, the second look at the archive would see nothing new.
+        async with self._transaction(isolation_level="READ COMMITTED") as session:
             start = (await session.scalars(select(func.now()))).one()
             moments = (start + timedelta(microseconds=number) for number in count())
             for batch in batches:

@@ -156,11 +156,15 @@ def test_everything_works_in_a_schema(empty_database: Database, sample_file: Pat
         "SELECT id FROM engine_chat_session_archive",
         **url,
     )
-    elsewhere = refusal(command_line.run("list", **url))
+    # Without a schema, it is the only one there is; with another one, it is an error.
+    found = document(command_line.run("list", "--json", "--archived", **url))
+    elsewhere = refusal(command_line.run("list", "--schema", "public", **url))
 
     assert imported["imported"] == listed["total"]
     assert archived["sessions"][0]["newly_archived"]
     assert lines(in_psql) == [session_id]
+    assert [found_there["id"] for found_there in found["sessions"]] == [session_id]
+    assert elsewhere[0] == "Error: aria-db is not installed in the schema public"
     assert "aria-db upgrade" in elsewhere[1]
 
 
@@ -192,13 +196,11 @@ def test_a_database_that_is_not_upgraded_is_reported_in_one_line(
 
     told = refusal(command_line.run(*command, DATABASE_URL=empty_database.libpq_url()))
 
-    assert "does not exist" in told[0]
+    assert told[0] == "Error: aria-db is not installed in this database"
     assert "`aria-db upgrade`" in told[1]
 
 
-@pytest.mark.parametrize(
-    "words", [READS, CALLS, WRITES, ["upgrade", "--schema", "elsewhere"]], ids=repr
-)
+@pytest.mark.parametrize("words", [READS, CALLS, WRITES], ids=repr)
 def test_a_role_without_privileges_is_reported_in_one_line(
     cli_of_stranger: Cli, words: list[str], sample_file: Path
 ) -> None:
@@ -206,6 +208,13 @@ def test_a_role_without_privileges_is_reported_in_one_line(
 
     assert "permission denied" in told[0]
     assert "Connect as a role that may" in told[1]
+
+
+def test_a_role_that_may_not_create_the_schema_is_told_what_it_may_do(cli_of_stranger: Cli) -> None:
+    told = refusal(cli_of_stranger("upgrade", "--schema", "elsewhere"))
+
+    assert "may not create a schema" in told[0]
+    assert "GRANT CREATE ON DATABASE" in told[1]
 
 
 def test_an_upgrade_that_waits_too_long_for_a_lock_gives_up_and_says_so(

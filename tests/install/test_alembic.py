@@ -143,7 +143,8 @@ def test_status_of_a_schema_is_that_of_its_own_version_table(empty_database: Dat
 
     with connected(empty_database) as connection:
         assert migrate.status(connection, "aria").is_newest
-        assert migrate.status(connection).current is None
+        assert migrate.status(connection, "public").current is None
+        assert migrate.status(connection).is_newest
 
 
 @pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, 11)])

@@ -258,7 +258,7 @@ def _told_by_adopt(database: Database) -> str:
         connected(database) as connection,
         errors.translated(),
     ):
-        adoption.adopt(connection)
+        adoption.adopt(connection, schema=database.schema)
     return f"{refused.value.message}\n{refused.value.hint}"
 
 
@@ -312,8 +312,9 @@ def test_adopt_refuses_such_a_schema_and_its_dry_run_says_so(
     empty_connection.execute(f"GRANT CREATE ON SCHEMA public TO {stranger}")
     before = relations(empty_connection)
 
-    told = _told_by_adopt(empty_database)
-    planned = command_line.on(empty_database)("adopt", layout.schema, "--dry-run")
+    target = replace(empty_database, schema="public")
+    told = _told_by_adopt(target)
+    planned = command_line.on(target)("adopt", layout.schema, "--dry-run")
 
     remedy = f"REVOKE CREATE ON SCHEMA public FROM {stranger}"
     assert remedy in told
