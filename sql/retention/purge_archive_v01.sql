@@ -32,9 +32,16 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass how many sessions one transaction may delete, for example 500.';
     END IF;
-    PERFORM _check_session_type(session_type);
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{purge}');
+    END IF;
+    -- A run has checked its type when it began: a batch may have deleted the last session of the type.
+    IF NOT EXISTS (
+        SELECT 1 FROM engine_archive_run AS run
+        WHERE run.id = purge_archive.run_id AND run.arguments ->> 'session_type' = purge_archive.session_type
+    )
+    THEN
+        PERFORM _check_session_type(session_type);
     END IF;
 
     v_is_plain := _lock_and_check_tables(is_move => FALSE);

@@ -316,6 +316,13 @@ def _purge() -> Mutations:
     )
     yield fault(
         name,
+        "a run fails when it has deleted the last session of its type",
+        ("    IF NOT EXISTS (\n", "    IF TRUE OR EXISTS (\n"),
+        test="sql/retention/test_purge.py::"
+        "test_a_run_goes_on_when_it_has_deleted_the_last_session_of_its_type",
+    )
+    yield fault(
+        name,
         "what an undo had to leave and is deleted stays on the list",
         ("        WHERE left_behind.session_id = ANY(v_picked)\n", "        WHERE FALSE\n"),
         test=LEFT["purged"],

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.support import Connect, call, new_session, places
 from tests.support.layouts import BOTH_LAYOUTS
@@ -14,6 +15,7 @@ from tests.support.retention import (
     NOTHING,
     Moved,
     archived_for,
+    begin_run,
     copy_to_archive,
     locked_sessions,
     place_hold,
@@ -96,6 +98,22 @@ def test_only_sessions_of_the_named_type_are_deleted(connection: psycopg.Connect
 
     assert purge(connection, session_type="a") == Moved(1, 3)
     assert where(connection, ids) == [GONE, ARCHIVED]
+
+
+@pytest.mark.usefixtures("purge_after_a_year")
+def test_a_run_goes_on_when_it_has_deleted_the_last_session_of_its_type(
+    connection: psycopg.Connection,
+) -> None:
+    session_id = archived_for(connection, "9 years", session_type="a")
+    run_id = begin_run(connection, "purge", arguments=Jsonb({"session_type": "a"}))
+
+    batches = [purge(connection, session_type="a", run_id=run_id) for _ in range(2)]
+
+    assert batches == [Moved(1, 3), NOTHING]
+    assert places(connection, session_id) == GONE
+    for run in (run_id, None):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match='type "b"'):
+            purge(connection, session_type="b", run_id=run)
 
 
 @pytest.mark.usefixtures("purge_after_a_year")
