@@ -57,6 +57,7 @@ from aria_db.results import (
     Hold,
     Prunable,
     Pruned,
+    Purgeable,
     Purged,
     Resolved,
     Restorable,
@@ -396,6 +397,20 @@ def purge_archive(
         literal(actor, Text()),
     )
     return _rows(call, Purged)
+
+
+def count_purgeable_sessions(
+    session_type: str | None = None,
+) -> Select[str, int, int, datetime | None, datetime | None, int]:
+    """Count what :func:`purge_archive` would delete. Locks and deletes nothing.
+
+    :param session_type: as :func:`purge_archive`.
+    :return: a statement that gives a row per type ``(of_type, sessions, messages,
+        oldest_archived_at, newest_archived_at, held)``: when the first and the last of these
+        sessions were archived, and how many more wait behind a hold.
+    :raises aria_db.errors.InvalidArgument: when executed: the type is unknown.
+    """
+    return _rows(_installed.count_purgeable_sessions(literal(session_type, Text())), Purgeable)
 
 
 def place_hold(

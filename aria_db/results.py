@@ -196,6 +196,26 @@ class Prunable:
 
 
 @dataclass(frozen=True)
+class Purgeable:
+    """What a purge would do for one session type.
+
+    :param of_type: the session type.
+    :param sessions: sessions that it would delete from the archive.
+    :param messages: their messages.
+    :param oldest_archived_at: when the first of them was archived; None: it would delete none.
+    :param newest_archived_at: when the last of them was archived.
+    :param held: sessions that are due and on hold, so that they stay.
+    """
+
+    of_type: str
+    sessions: int
+    messages: int
+    oldest_archived_at: datetime | None
+    newest_archived_at: datetime | None
+    held: int
+
+
+@dataclass(frozen=True)
 class Hold:
     """Why a session must stay where it is.
 

@@ -50,6 +50,16 @@ def limits_of(batch_size: int, max_runtime: timedelta | None, max_sessions: int 
     return Limits(batch_size=batch_size, max_runtime=max_runtime, max_sessions=max_sessions)
 
 
+def require_answer(yes: bool) -> None:
+    """Check that a question has its answer, or that somebody can be asked.
+
+    :param yes: the answer, where it was given in advance.
+    :raises typer.BadParameter: nobody can be asked.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise typer.BadParameter("not a terminal: pass --yes to confirm", param_hint="--yes")
+
+
 def confirm(question: str, yes: bool) -> None:
     """Ask before bulk work.
 
@@ -58,11 +68,8 @@ def confirm(question: str, yes: bool) -> None:
     :raises typer.BadParameter: nobody can be asked.
     :raises typer.Exit: the answer is no.
     """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("not a terminal: pass --yes to confirm", param_hint="--yes")
-    if not typer.confirm(question, err=True):
+    require_answer(yes)
+    if not yes and not typer.confirm(question, err=True):
         output.note("Nothing was done")
         raise typer.Exit(1)
 
@@ -184,7 +191,7 @@ def run_loop(loop: Loop, where: Where, actor: str | None = None) -> None:
     if reached.stop_reason is None:
         reached = replace(reached, stop_reason="interrupted")
     if loop.as_json:
-        output.print_json({"dry_run": False, **_as_json(reached)})
+        print_reached(reached)
     else:
         typer.echo(_summary(loop.done, reached))
         for session_id, reason in (reached.left or {}).items():
@@ -195,8 +202,9 @@ def run_loop(loop: Loop, where: Where, actor: str | None = None) -> None:
         raise typer.Exit(128 + loop.signal_number)
 
 
-def _as_json(reached: Progress) -> dict[str, Any]:
-    document = asdict(replace(reached, left=None))
+def print_reached(reached: Progress) -> None:
+    """Print how far batches came, for programs."""
+    document = {"dry_run": False, **asdict(replace(reached, left=None))}
     del document["left"]
     if reached.left is not None:
         document["left"] = [
@@ -208,7 +216,7 @@ def _as_json(reached: Progress) -> dict[str, Any]:
             }
             for session_id, reason in reached.left.items()
         ]
-    return document
+    output.print_json(document)
 
 
 def _summary(done: str, reached: Progress) -> str:

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
+from aria_db.cli import output
+
 EXAMPLES = "for example 30d, 12h, '2 weeks', 10m, 50ms, or ISO 8601 as in P30D and PT10M"
 
 _LONGEST_TIME = timedelta(days=365)
 _A_DAY = timedelta(days=1)
+_UNITS = {"day": _A_DAY, "hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
 
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]+),?\s*", re.IGNORECASE)
 _SECONDS_BY_UNIT = {
@@ -65,8 +68,39 @@ def words(span: timedelta | None) -> str:
     """Return an age as people read it; ``never`` for none."""
     if span is None:
         return "never"
-    days, rest = divmod(span, _A_DAY)
-    return str(span) if rest else f"{days} day" + ("" if days == 1 else "s")
+    parts = []
+    for unit, size in _UNITS.items():
+        number, span = divmod(span, size)
+        if number:
+            parts.append(output.count(number, unit))
+    if span:
+        seconds = span.total_seconds()
+        parts.append(f"{seconds:g} second" + ("" if seconds == 1 else "s"))
+    return " ".join(parts)
+
+
+def ages(youngest: datetime, oldest: datetime) -> str:
+    """Return between which ages something is, each in its largest unit: ``95 to 400 days``.
+
+    :param youngest: when the youngest began.
+    :param oldest: when the oldest began.
+    """
+    now = datetime.now(UTC)
+    (fewest, unit), (most, larger_unit) = (
+        _in_largest_unit(now - moment) for moment in (youngest, oldest)
+    )
+    last = output.count(most, larger_unit)
+    if unit != larger_unit:
+        return f"{output.count(fewest, unit)} to {last}"
+    return last if fewest == most else f"{fewest} to {last}"
+
+
+def _in_largest_unit(span: timedelta) -> tuple[int, str]:
+    for unit, size in _UNITS.items():
+        if span >= size:
+            return span // size, unit
+    # The clock of the server may be ahead.
+    return max(0, int(span.total_seconds())), "second"
 
 
 def iso_8601(span: timedelta | None) -> str | None:

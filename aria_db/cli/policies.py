@@ -32,14 +32,21 @@ app.add_typer(policies, name="policy", help="List and change at which age sessio
 class PolicyAge:
     """An age of a policy that was given.
 
+    :param text: as it was written.
     :param span: the age; None for never.
     """
 
+    text: str
     span: timedelta | None
 
 
+def is_short(purge_after: timedelta | None) -> bool:
+    """Return whether a purge_after is below one day, as that of a typo may be."""
+    return purge_after is not None and purge_after < timedelta(days=1)
+
+
 def _policy_age(text: str) -> PolicyAge:
-    return PolicyAge(None if text == "never" else intervals.age(text))
+    return PolicyAge(text, None if text == "never" else intervals.age(text))
 
 
 def _policy_type(text: str) -> str:
@@ -125,7 +132,8 @@ def set_policy(
 ) -> None:
     """Set the policy of a session type. What is not given stays as it is.
 
-    A type that has no policy yet begins with that of default, which held for it.
+    A type that has no policy yet begins with that of default, which held for it. It warns if
+    purge-after is below one day: 6m is six minutes.
     """
     if (archive_after, purge_after, enabled) == (None, None, None):
         raise typer.BadParameter(
@@ -149,6 +157,11 @@ def set_policy(
         f"purged after: {intervals.words(policy.purge_after)}, "
         + ("enabled" if policy.enabled else "disabled")
     )
+    if purge_after is not None and is_short(purge_after.span):
+        output.note(
+            f"Warning: {output.one_line(purge_after.text)} is {intervals.words(purge_after.span)}:"
+            " a purge deletes sessions less than one day after they were archived"
+        )
 
 
 @policies.command("unset", epilog=examples("aria-db policy unset cron"))

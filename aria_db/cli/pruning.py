@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -21,14 +20,17 @@ from aria_db.cli.batches import (
     Yes,
     confirm,
     limits_of,
+    print_reached,
+    require_answer,
     run_loop,
 )
 from aria_db.cli.filters import OfType
+from aria_db.cli.policies import is_short
 
 if TYPE_CHECKING:
     from aria_db.cli.batches import Batches
     from aria_db.models import EngineArchivePolicy
-    from aria_db.results import Prunable
+    from aria_db.results import Prunable, Purgeable
     from aria_db.session_manager import NativeSessionManager
 
 
@@ -94,6 +96,7 @@ def prune(
 
 @app.command(
     epilog=examples(
+        "aria-db purge --dry-run",
         "aria-db purge",
         "aria-db purge --yes --max-runtime 10m --sleep 50ms",
         "aria-db purge --yes --type cron",
@@ -105,7 +108,16 @@ def purge(
     max_runtime: MaxRuntime = None,
     sleep: Sleep = None,
     max_sessions: MaxSessions = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count per type, with ages; delete nothing.")
+    ] = False,
     yes: Yes = False,
+    allow_short: Annotated[
+        bool,
+        typer.Option(
+            "--allow-short", help="Delete also where a policy's purge-after is below one day."
+        ),
+    ] = False,
     actor: Actor = None,
     where: Where = CONFIGURED,
     as_json: Json = False,
@@ -113,12 +125,41 @@ def purge(
     """Delete from the archive, for good, what the policies no longer keep.
 
     It deletes nothing unless a policy says purge-after, and never a session on hold. It
-    asks before it begins. Ctrl-C or SIGTERM stops it as it stops a prune.
+    says how much and how old that is, and asks before it begins. It asks again where a
+    policy's purge-after is below one day, which may be a typo; with --yes that needs
+    --allow-short. Ctrl-C or SIGTERM stops it as it stops a prune.
     """
     limits = limits_of(batch_size, max_runtime, max_sessions)
-    if not yes and sys.stdin.isatty():
-        _show_policies(run(where, lambda manager: manager.list_policies()))
-    confirm("Delete these sessions for good?", yes)
+    if not dry_run:
+        require_answer(yes)
+
+    async def look(
+        manager: NativeSessionManager,
+    ) -> tuple[list[Purgeable], Sequence[EngineArchivePolicy]]:
+        # Who does not ask needs no figures.
+        counts = (
+            []
+            if yes and not dry_run
+            else await manager.count_purgeable_sessions(session_type=session_type)
+        )
+        return counts, await manager.list_policies()
+
+    counts, policies = run(where, look)
+    warning = _short_policies(policies, session_type)
+    if dry_run:
+        _show_purgeable(counts, warning, as_json)
+        return
+    if not yes and not any(of_type.sessions for of_type in counts):
+        _show_nothing(counts, as_json)
+        return
+    if not yes:
+        confirm(f"Delete {_what_goes(counts, max_sessions)}, for good?", yes)
+    if warning and not allow_short:
+        if yes:
+            raise typer.BadParameter(
+                f"{warning}; pass --allow-short if that is meant", param_hint="--allow-short"
+            )
+        confirm(f"{warning}. Is that meant?", allow_short)
 
     def batches(manager: NativeSessionManager) -> Batches:
         return manager.purge_batches(session_type=session_type, limits=limits)
@@ -140,8 +181,58 @@ def _show_counts(counts: list[Prunable], as_json: bool) -> None:
         output.note("Rows of other tables refer to some: `aria-db dependents` lists these tables")
 
 
-def _show_policies(policies: Sequence[EngineArchivePolicy]) -> None:
-    for policy in policies:
-        if policy.enabled and policy.purge_after is not None:
-            after = intervals.words(policy.purge_after)
-            output.note(f"{output.one_line(policy.session_type)}: archived {after} ago")
+def _show_purgeable(counts: list[Purgeable], warning: str | None, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"dry_run": True, "types": [asdict(of_type) for of_type in counts]})
+        return
+    titles = ("type", "sessions", "messages", "first archived (UTC)", "last archived (UTC)", "held")
+    output.print_rows(titles, (list(asdict(of_type).values()) for of_type in counts))
+    output.note(f"A purge would delete {_what_goes(counts)}")
+    if warning:
+        output.note(f"Warning: {warning}")
+
+
+def _show_nothing(counts: list[Purgeable], as_json: bool) -> None:
+    from aria_db.session_manager import Progress
+
+    if as_json:
+        print_reached(Progress(stop_reason="nothing left"))
+        return
+    held = sum(of_type.held for of_type in counts)
+    stay = f"; {output.count(held, 'session')} on hold" if held else ""
+    typer.echo(f"Nothing to delete{stay}")
+
+
+def _what_goes(counts: list[Purgeable], at_most: int | None = None) -> str:
+    """Return how much a purge deletes, and how old it is."""
+    found = sum(of_type.sessions for of_type in counts)
+    sessions = output.count(found, "session")
+    messages = output.count(sum(of_type.messages for of_type in counts), "message")
+    if not found:
+        return f"{sessions} with {messages}"
+    newest = max(of_type.newest_archived_at for of_type in counts if of_type.newest_archived_at)
+    oldest = min(of_type.oldest_archived_at for of_type in counts if of_type.oldest_archived_at)
+    some = "" if at_most is None or at_most >= found else f"the oldest {at_most} of "
+    return f"{some}{sessions} with {messages}, archived {intervals.ages(newest, oldest)} ago"
+
+
+def _short_policies(
+    policies: Sequence[EngineArchivePolicy], session_type: str | None
+) -> str | None:
+    """Return a warning if a policy that the purge follows has a purge_after below one day."""
+    from aria_db.session_manager import ALL_TYPES
+
+    by_type = {policy.session_type: policy for policy in policies}
+    if session_type is None:
+        followed = list(policies)
+    else:
+        own = by_type.get(session_type, by_type.get(ALL_TYPES))
+        followed = [] if own is None else [own]
+    short = [policy for policy in followed if policy.enabled and is_short(policy.purge_after)]
+    if not short:
+        return None
+    ages = ", ".join(
+        f"{output.one_line(policy.session_type)} after {intervals.words(policy.purge_after)}"
+        for policy in short
+    )
+    return f"purge-after is below one day ({ages})"

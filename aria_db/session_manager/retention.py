@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from aria_db import functions
 from aria_db.errors import InvalidArgument
-from aria_db.results import Prunable
+from aria_db.results import Prunable, Purgeable
 from aria_db.session_manager.runs import Limits, Progress, Runs, as_text
 
 
@@ -97,6 +97,15 @@ class Retention(Runs):
             message_count=messages,
             dry_run=dry_run,
         )
+
+    async def count_purgeable_sessions(self, *, session_type: str | None = None) -> list[Purgeable]:
+        """Count what a purge would delete, and what waits behind a hold; delete nothing.
+
+        :param session_type: as :meth:`purge_batches`.
+        :raises aria_db.errors.InvalidArgument: as :meth:`purge_batches`.
+        """
+        rows = await self._call(functions.count_purgeable_sessions(session_type))
+        return [Purgeable(*row) for row in rows]
 
     def purge_batches(
         self, *, session_type: str | None = None, limits: Limits = Limits()

@@ -90,6 +90,8 @@ OPERATIONS = [
     CreateSqlObject("count_prunable_sessions", 1),
     CreateSqlObject("prune_sessions", 1),
     CreateSqlObject("prune_old_sessions", 1),
+    CreateSqlObject("_purge_candidate", 1),
+    CreateSqlObject("count_purgeable_sessions", 1),
     CreateSqlObject("purge_archive", 1),
     CreateSqlObject("_archived_parents", 1),
     CreateSqlObject("count_restorable_sessions", 1),

@@ -67,6 +67,11 @@ BEGIN
     deleted_session AS (
         DELETE FROM engine_chat_session_archive AS archived
         WHERE archived.id = delete_archived_session.session_id
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = delete_archived_session.session_id
     )
 
     INSERT INTO engine_archive_event AS journal

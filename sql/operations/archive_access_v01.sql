@@ -43,6 +43,7 @@ BEGIN ATOMIC
         ('count_prunable_sessions(interval, text)', NULL, NULL, NULL, 'EXECUTE'),
         ('prune_old_sessions(interval, text, integer, interval, text)', NULL, NULL, NULL, 'EXECUTE'),
         ('purge_archive(text, integer, bigint, text)', NULL, NULL, NULL, 'EXECUTE'),
+        ('count_purgeable_sessions(text)', NULL, NULL, NULL, 'EXECUTE'),
         ('count_restorable_sessions(bigint)', NULL, NULL, NULL, 'EXECUTE'),
         ('restore_run(bigint, integer, bigint, text)', NULL, NULL, NULL, 'EXECUTE'),
         ('begin_archive_run(text, jsonb, text)', NULL, NULL, NULL, 'EXECUTE'),

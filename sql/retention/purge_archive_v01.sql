@@ -23,7 +23,6 @@ SET row_security = 'off'
 SET lock_timeout = '100ms'
 AS $function$
 DECLARE
-    v_before timestamptz;
     v_picked uuid[];
     v_is_plain boolean;
     v_actor CONSTANT text := _actor(actor);
@@ -33,34 +32,27 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass how many sessions one transaction may delete, for example 500.';
     END IF;
-    PERFORM _check_session_type(session_type);
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{purge}');
+    END IF;
+    -- A run has checked its type when it began: a batch may have deleted the last session of the type.
+    IF NOT EXISTS (
+        SELECT 1 FROM engine_archive_run AS run
+        WHERE run.id = purge_archive.run_id AND run.arguments ->> 'session_type' = purge_archive.session_type
+    )
+    THEN
+        PERFORM _check_session_type(session_type);
     END IF;
 
     v_is_plain := _lock_and_check_tables(is_move => FALSE);
 
-    SELECT max(now() - policy.purge_after) INTO v_before
-    FROM engine_archive_policy AS policy
-    WHERE policy.enabled;
-
     v_picked := ARRAY(
-        SELECT archived.id
-        FROM engine_chat_session_archive AS archived
+        SELECT candidate.id
+        FROM _purge_candidate AS candidate
         WHERE
-            archived.archived_at < v_before
-            AND archived.archived_at < now() - (
-                SELECT CASE WHEN policy.enabled THEN policy.purge_after END
-                FROM engine_archive_policy AS policy
-                WHERE policy.session_type IN (archived.session_type, '*')
-                ORDER BY policy.session_type = '*'
-                LIMIT 1
-            )
-            AND archived.session_type = coalesce(purge_archive.session_type, archived.session_type)
-            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.id)
-            -- which of the two is right is for a person to decide
-            AND NOT EXISTS (SELECT 1 FROM engine_chat_sessions AS live WHERE live.id = archived.id)
-        ORDER BY archived.archived_at
+            candidate.session_type = coalesce(purge_archive.session_type, candidate.session_type)
+            AND NOT candidate.is_held
+        ORDER BY candidate.archived_at
         LIMIT batch_size
         FOR UPDATE SKIP LOCKED
     );
@@ -91,6 +83,11 @@ BEGIN
         DELETE FROM engine_chat_session_archive AS archived
         WHERE archived.id = ANY(v_picked)
         RETURNING archived.id
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = ANY(v_picked)
     ),
 
     purged_events AS (

@@ -1,7 +1,7 @@
 -- engine_archive_left: sessions that the last prune or undo had to leave, why, and what to do.
 --
--- The prune writes it, and the undo of a run. The move of a session deletes its row, and so does a later
--- run of the same kind that finishes without the same trouble.
+-- The prune writes it, and the undo of a run. The move or the deletion of a session deletes its row, and so
+-- does a later run of the same kind that finishes without the same trouble.
 CREATE TABLE engine_archive_left (
     session_id uuid PRIMARY KEY,
     run_id bigint,

@@ -1,6 +1,7 @@
 """prune, purge, policy, hold, release, runs and check."""
 
 import getpass
+import json
 import re
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -48,6 +49,11 @@ def runs(connection: psycopg.Connection) -> list[dict[str, object]]:
     """Return the run log, oldest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute("SELECT * FROM engine_archive_run_list ORDER BY id").fetchall()
+
+
+def where(connection: psycopg.Connection, session_ids: list[UUID]) -> list[tuple[int, ...]]:
+    """Tell the place of each session."""
+    return [places(connection, session_id) for session_id in session_ids]
 
 
 def how_many(
@@ -410,7 +416,10 @@ def test_runs_are_listed_with_who_started_them_and_the_role(
 
 
 def test_an_unknown_type_is_refused(cli: Cli, connection: psycopg.Connection) -> None:
-    for command in (["prune"], ["prune", "--dry-run"], ["purge", "--yes"]):
+    for command in (
+        *(["prune"], ["prune", "--dry-run"]),
+        *(["purge", "--yes"], ["purge", "--dry-run"]),
+    ):
         assert "no-such-type" in refusal(cli(*command, "--json", "--type", "no-such-type"))[0]
 
 
@@ -433,21 +442,185 @@ def test_a_purge_deletes_what_the_policy_says_and_no_held_session(
     assert [run["kind"] for run in runs(connection)] == ["purge", "purge"]
 
 
-def test_a_purge_asks_before_it_deletes(
+def archived_for(connection: psycopg.Connection, session_id: UUID, age: str) -> UUID:
+    """Let a session be archived so long ago; return it."""
+    connection.execute(
+        "UPDATE engine_chat_session_archive SET archived_at = now() - %s::interval WHERE id = %s",
+        (age, session_id),
+    )
+    return session_id
+
+
+def test_a_dry_run_of_a_purge_counts_per_type_with_ages_and_deletes_nothing(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    due = archived(connection, 3) + archived(connection, 1, session_type="cron")
+    held, _ = archived(connection, 2, session_type="cron")
+    archived_for(connection, due[0], "400 days")
+    connection.execute("SELECT place_hold(%s, 'a case')", (held,))
+    nothing = cli("purge", "--dry-run")
+    cli("policy", "set", "default", "--purge-after", "7d")
+    cli("policy", "set", "cron", "--purge-after", "1 week")
+    moments = {
+        name: (oldest, newest)
+        for name, oldest, newest in connection.execute(
+            "SELECT session_type, min(archived_at), max(archived_at)"
+            " FROM engine_chat_session_archive WHERE id <> %s GROUP BY session_type",
+            [held],
+        )
+    }
+
+    counted = document(cli("purge", "--dry-run", "--json"))
+    printed = cli("purge", "--dry-run")
+    of_one = cli("purge", "--dry-run", "--type", "cron")
+
+    assert (lines(nothing), nothing.stderr) == (
+        [],
+        "A purge would delete 0 sessions with 0 messages\n",
+    )
+    assert counted["dry_run"] is True
+    assert [
+        (
+            of_type.pop("of_type"),
+            datetime.fromisoformat(of_type.pop("oldest_archived_at")),
+            datetime.fromisoformat(of_type.pop("newest_archived_at")),
+            of_type,
+        )
+        for of_type in counted["types"]
+    ] == [
+        ("cron", *moments["cron"], {"sessions": 2, "messages": 6, "held": 1}),
+        ("interactive", *moments["interactive"], {"sessions": 3, "messages": 9, "held": 0}),
+    ]
+    cells = [line.split("\t") for line in lines(printed)]
+    assert [(*row[:3], row[5]) for row in cells] == [
+        ("cron", "2", "6", "1"),
+        ("interactive", "3", "9", "0"),
+    ]
+    assert [datetime.fromisoformat(cell) for cell in cells[1][3:5]] == [
+        moment.replace(microsecond=0) for moment in moments["interactive"]
+    ]
+    assert printed.stderr == (
+        "A purge would delete 5 sessions with 15 messages, archived 10 to 400 days ago\n"
+    )
+    assert len(lines(of_one)) == 1
+    assert "2 sessions with 6 messages, archived 10 days ago" in of_one.stderr
+    assert how_many(connection, due, ARCHIVED) == 4
+    assert runs(connection) == []
+
+
+def test_a_purge_says_how_much_and_how_old_and_asks_before_it_deletes(
     cli: Cli, database: Database, connection: psycopg.Connection
 ) -> None:
-    session_ids = archived(connection, 1)
+    old, older = archived(connection, 2)
+    archived_for(connection, older, "400 days")
     cli("policy", "set", "default", "--purge-after", "P1W")
     url = database.libpq_url()
 
     refused = command_line.run_in_terminal(["purge"], 80, typed="n\n", DATABASE_URL=url)
-    assert places(connection, session_ids[0]) == ARCHIVED
+    some = command_line.run_in_terminal(
+        ["purge", "--max-sessions", 1], 80, typed="n\n", DATABASE_URL=url
+    )
+    assert where(connection, [old, older]) == [ARCHIVED, ARCHIVED]
     agreed = command_line.run_in_terminal(["purge"], 80, typed="y\n", DATABASE_URL=url)
 
-    assert "*: archived 7 days ago" in refused
+    what = "2 sessions with 6 messages, archived 10 to 400 days ago, for good?"
+    assert f"Delete {what}" in refused
     assert "Nothing was done" in refused
-    assert "Deleted 1 session with 3 messages in 1 batch: nothing left" in agreed
-    assert places(connection, session_ids[0]) == GONE
+    assert f"Delete the oldest 1 of {what}" in some
+    assert "Deleted 2 sessions with 6 messages in 1 batch: nothing left" in agreed
+    assert "below one day" not in agreed
+    assert where(connection, [old, older]) == [GONE, GONE]
+
+
+def test_a_purge_with_nothing_to_delete_says_so_and_does_not_ask(
+    cli: Cli, database: Database, connection: psycopg.Connection
+) -> None:
+    (held,) = archived(connection, 1)
+    url = database.libpq_url()
+
+    nothing = command_line.run_in_terminal(["purge"], 80, DATABASE_URL=url)
+    cli("policy", "set", "default", "--purge-after", "1h")
+    connection.execute("SELECT place_hold(%s, 'a case')", (held,))
+    on_hold = command_line.run_in_terminal(["purge"], 80, DATABASE_URL=url)
+    for_programs = command_line.run_in_terminal(["purge", "--json"], 80, DATABASE_URL=url)
+
+    assert nothing == "Nothing to delete\r\n"
+    assert on_hold == "Nothing to delete; 1 session on hold\r\n"
+    told = json.loads(for_programs)
+    assert (told["dry_run"], told["sessions"], told["stop_reason"]) == (False, 0, "nothing left")
+    assert places(connection, held) == ARCHIVED
+    assert runs(connection) == []
+
+
+def test_a_purge_asks_again_where_purge_after_is_below_one_day(
+    cli: Cli, database: Database, connection: psycopg.Connection
+) -> None:
+    (session_id,) = archived(connection, 1)
+    cli("policy", "set", "default", "--purge-after", "6m")
+    url = database.libpq_url()
+
+    refused = command_line.run_in_terminal(["purge"], 80, typed="y\nn\n", DATABASE_URL=url)
+    assert places(connection, session_id) == ARCHIVED
+    agreed = command_line.run_in_terminal(["purge"], 80, typed="y\ny\n", DATABASE_URL=url)
+
+    question = "purge-after is below one day (* after 6 minutes). Is that meant?"
+    assert question in refused
+    assert "Nothing was done" in refused
+    assert question in agreed
+    assert "Deleted 1 session with 3 messages" in agreed
+    assert places(connection, session_id) == GONE
+
+
+def test_yes_alone_deletes_nothing_where_purge_after_is_below_one_day(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    (session_id,) = archived(connection, 1)
+    cli("policy", "set", "default", "--purge-after", "23h")
+
+    refused = cli("purge", "--yes")
+    told = " ".join(refused.stderr.replace("│", " ").split())
+    dry = cli("purge", "--dry-run")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "purge-after is below one day (* after 23 hours); pass --allow-short" in told
+    assert "Warning: purge-after is below one day (* after 23 hours)\n" in dry.stderr
+    assert places(connection, session_id) == ARCHIVED
+    assert runs(connection) == []
+    assert document(cli("purge", "--yes", "--allow-short", "--json"))["sessions"] == 1
+    assert places(connection, session_id) == GONE
+
+
+@pytest.mark.parametrize(
+    ("short", "options", "status"),
+    [
+        ("cron", ("--type", "cron"), 2),
+        ("cron", (), 2),
+        ("default", ("--type", "interactive"), 2),
+        # cron has a policy of its own
+        ("default", ("--type", "cron"), 0),
+        ("cron", ("--type", "interactive"), 0),
+    ],
+    ids=repr,
+)
+def test_a_short_purge_after_of_a_policy_that_does_not_apply_needs_no_consent(
+    cli: Cli,
+    connection: psycopg.Connection,
+    short: str,
+    options: tuple[str, ...],
+    status: int,
+) -> None:
+    archived(connection, 1)
+    archived(connection, 1, session_type="cron")
+    for name in ("default", "cron"):
+        cli("policy", "set", name, "--purge-after", "1m" if name == short else "1d")
+
+    assert cli("purge", "--yes", *options).returncode == status
+
+
+def test_a_short_purge_after_of_a_disabled_policy_needs_no_consent(cli: Cli) -> None:
+    cli("policy", "set", "default", "--purge-after", "1m", "--disable")
+
+    assert cli("purge", "--yes").returncode == 0
 
 
 def test_a_purge_in_a_pipe_needs_yes() -> None:
@@ -477,6 +650,32 @@ def test_policies_are_set_in_part_and_unset(cli: Cli) -> None:
         ("import", "P14D", "P1Y", True),
     ]
     assert again == ["Error: import has no policy"]
+
+
+@pytest.mark.parametrize(
+    ("age", "reading"),
+    [
+        ("6m", "6m is 6 minutes"),
+        ("PT12H", "PT12H is 12 hours"),
+        ("1s", "1s is 1 second"),
+        ("23h 59m", "23h 59m is 23 hours 59 minutes"),
+        ("1d", None),
+        ("6mo", None),
+        ("never", None),
+    ],
+)
+def test_a_purge_after_below_one_day_is_set_with_a_warning_how_it_was_read(
+    cli: Cli, age: str, reading: str | None
+) -> None:
+    done = cli("policy", "set", "cron", "--purge-after", age)
+    archiving = cli("policy", "set", "cron", "--archive-after", "6m")
+
+    assert (done.returncode, archiving.returncode, archiving.stderr) == (0, 0, "")
+    assert done.stderr == (
+        f"Warning: {reading}: a purge deletes sessions less than one day after they were archived\n"
+        if reading
+        else ""
+    )
 
 
 def test_a_held_session_is_kept_until_it_is_released(
@@ -594,6 +793,37 @@ def test_check_exits_with_1_while_something_needs_attention(
 )
 def test_an_age_is_read_as_people_write_it(text: str, hours: float) -> None:
     assert intervals.age(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(days=1), "1 day"),
+        (timedelta(days=2, hours=12), "2 days 12 hours"),
+        (timedelta(minutes=90), "1 hour 30 minutes"),
+        (timedelta(seconds=1.5), "1.5 seconds"),
+        (None, "never"),
+    ],
+)
+def test_an_age_is_told_as_people_say_it(span: timedelta | None, words: str) -> None:
+    assert intervals.words(span) == words
+
+
+@pytest.mark.parametrize(
+    ("youngest", "oldest", "words"),
+    [
+        (timedelta(days=95, hours=20), timedelta(days=400), "95 to 400 days"),
+        (timedelta(days=1), timedelta(days=1, hours=23), "1 day"),
+        (timedelta(hours=3), timedelta(days=2), "3 hours to 2 days"),
+        (timedelta(minutes=-1), timedelta(minutes=6), "0 seconds to 6 minutes"),
+    ],
+)
+def test_ages_are_told_in_their_largest_units(
+    youngest: timedelta, oldest: timedelta, words: str
+) -> None:
+    now = datetime.now(UTC)
+
+    assert intervals.ages(now - youngest, now - oldest) == words
 
 
 @pytest.mark.parametrize(

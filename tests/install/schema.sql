@@ -2335,7 +2335,7 @@ CREATE FUNCTION public.archive_access() RETURNS TABLE(access text, object text, 
     LANGUAGE sql IMMUTABLE
     BEGIN ATOMIC
  WITH matrix(object, reader, support, app, operator) AS (
-          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_sessions'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_messages'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('archive_history(uuid)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_session_hold'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_restorable_sessions(bigint)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('restore_run(bigint, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text)
+          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_sessions'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_messages'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('archive_history(uuid)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_session_hold'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_purgeable_sessions(text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_restorable_sessions(bigint)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('restore_run(bigint, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text)
          )
   SELECT kind.access,
      matrix.object,
@@ -3336,6 +3336,51 @@ $_$;
 COMMENT ON FUNCTION public.count_prunable_sessions(older_than interval, session_type text) IS 'The dry run of prune_sessions: what it would archive, per session type, and what waits and why.';
 
 --
+-- Name: count_purgeable_sessions(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_purgeable_sessions(session_type text DEFAULT NULL::text) RETURNS TABLE(of_type text, sessions bigint, messages bigint, oldest_archived_at timestamp with time zone, newest_archived_at timestamp with time zone, held bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    SET row_security TO 'off'
+    AS $$
+BEGIN
+    PERFORM _check_session_type(session_type);
+    RETURN QUERY
+    SELECT
+        due.of_type,
+        count(*) FILTER (WHERE NOT due.is_held),
+        coalesce(sum(due.messages) FILTER (WHERE NOT due.is_held), 0)::bigint,
+        min(due.archived_at) FILTER (WHERE NOT due.is_held),
+        max(due.archived_at) FILTER (WHERE NOT due.is_held),
+        count(*) FILTER (WHERE due.is_held)
+    FROM (
+        SELECT
+            candidate.session_type::text AS of_type,
+            candidate.archived_at,
+            candidate.is_held,
+            (
+                SELECT count(*) FROM engine_chat_message_archive AS message
+                WHERE message.session_id = candidate.id
+            ) AS messages
+        FROM _purge_candidate AS candidate
+        WHERE
+            candidate.session_type
+            = coalesce(count_purgeable_sessions.session_type, candidate.session_type)
+    ) AS due
+    GROUP BY due.of_type
+    ORDER BY due.of_type;
+END;
+$$;
+
+--
+-- Name: FUNCTION count_purgeable_sessions(session_type text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.count_purgeable_sessions(session_type text) IS 'The dry run of purge_archive: what it would delete, per session type, how old that is, and what is on hold.';
+
+--
 -- Name: count_restorable_sessions(bigint); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -3441,6 +3486,11 @@ BEGIN
     deleted_session AS (
         DELETE FROM engine_chat_session_archive AS archived
         WHERE archived.id = delete_archived_session.session_id
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = delete_archived_session.session_id
     )
 
     INSERT INTO engine_archive_event AS journal
@@ -4255,7 +4305,6 @@ CREATE FUNCTION public.purge_archive(session_type text DEFAULT NULL::text, batch
     SET lock_timeout TO '100ms'
     AS $$
 DECLARE
-    v_before timestamptz;
     v_picked uuid[];
     v_is_plain boolean;
     v_actor CONSTANT text := _actor(actor);
@@ -4265,34 +4314,27 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass how many sessions one transaction may delete, for example 500.';
     END IF;
-    PERFORM _check_session_type(session_type);
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{purge}');
+    END IF;
+    -- A run has checked its type when it began: a batch may have deleted the last session of the type.
+    IF NOT EXISTS (
+        SELECT 1 FROM engine_archive_run AS run
+        WHERE run.id = purge_archive.run_id AND run.arguments ->> 'session_type' = purge_archive.session_type
+    )
+    THEN
+        PERFORM _check_session_type(session_type);
     END IF;
 
     v_is_plain := _lock_and_check_tables(is_move => FALSE);
 
-    SELECT max(now() - policy.purge_after) INTO v_before
-    FROM engine_archive_policy AS policy
-    WHERE policy.enabled;
-
     v_picked := ARRAY(
-        SELECT archived.id
-        FROM engine_chat_session_archive AS archived
+        SELECT candidate.id
+        FROM _purge_candidate AS candidate
         WHERE
-            archived.archived_at < v_before
-            AND archived.archived_at < now() - (
-                SELECT CASE WHEN policy.enabled THEN policy.purge_after END
-                FROM engine_archive_policy AS policy
-                WHERE policy.session_type IN (archived.session_type, '*')
-                ORDER BY policy.session_type = '*'
-                LIMIT 1
-            )
-            AND archived.session_type = coalesce(purge_archive.session_type, archived.session_type)
-            AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold WHERE hold.session_id = archived.id)
-            -- which of the two is right is for a person to decide
-            AND NOT EXISTS (SELECT 1 FROM engine_chat_sessions AS live WHERE live.id = archived.id)
-        ORDER BY archived.archived_at
+            candidate.session_type = coalesce(purge_archive.session_type, candidate.session_type)
+            AND NOT candidate.is_held
+        ORDER BY candidate.archived_at
         LIMIT batch_size
         FOR UPDATE SKIP LOCKED
     );
@@ -4323,6 +4365,11 @@ BEGIN
         DELETE FROM engine_chat_session_archive AS archived
         WHERE archived.id = ANY(v_picked)
         RETURNING archived.id
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = ANY(v_picked)
     ),
 
     purged_events AS (
@@ -5603,55 +5650,6 @@ $_$;
 COMMENT ON FUNCTION public.verify_archive(since timestamp with time zone) IS 'What contradicts that every session and message is in exactly one place: a row per finding, none when all is well. Read-only; since: only sessions archived since then.';
 
 --
--- Name: _table_beneath; Type: VIEW; Schema: public; Owner: -
---
-
-CREATE VIEW public._table_beneath AS
- SELECT named.oid AS relation,
-    COALESCE(shown.table_id, named.oid) AS table_id
-   FROM (pg_class named
-     LEFT JOIN LATERAL ( SELECT DISTINCT dependency.refobjid AS table_id
-           FROM (pg_rewrite view_rule
-             JOIN pg_depend dependency ON (((view_rule.oid = dependency.objid) AND (dependency.classid = ('pg_rewrite'::regclass)::oid) AND (dependency.refclassid = ('pg_class'::regclass)::oid) AND (view_rule.ev_class <> dependency.refobjid))))
-          WHERE ((view_rule.ev_class = named.oid) AND (view_rule.ev_type = '1'::"char"))) shown ON (true));
-
---
--- Name: VIEW _table_beneath; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON VIEW public._table_beneath IS 'Internal: the table in which a relation has its rows; of a simple view, the one that it shows.';
-
---
--- Name: aria_db_version; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.aria_db_version (
-    version_num character varying(32) NOT NULL
-);
-
---
--- Name: engine_archive_event; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.engine_archive_event (
-    session_id uuid NOT NULL,
-    id bigint NOT NULL,
-    event text NOT NULL,
-    at timestamp with time zone NOT NULL,
-    actor text NOT NULL,
-    role text NOT NULL,
-    run_id bigint,
-    message_count bigint,
-    detail jsonb
-);
-
---
--- Name: TABLE engine_archive_event; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.engine_archive_event IS 'The journal: who archived, restored, purged, deleted, held, released or resolved which session, and when.';
-
---
 -- Name: engine_archive_policy; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -5669,35 +5667,6 @@ CREATE TABLE public.engine_archive_policy (
 --
 
 COMMENT ON TABLE public.engine_archive_policy IS 'The age at which sessions are archived, and archived ones purged, per session_type; * for all others.';
-
---
--- Name: engine_chat_message_archive; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.engine_chat_message_archive (
-    archived_at timestamp with time zone NOT NULL,
-    id uuid CONSTRAINT engine_chat_messages_id_not_null NOT NULL,
-    session_id uuid CONSTRAINT engine_chat_messages_session_id_not_null NOT NULL,
-    agent_id character varying(100),
-    role character varying(20) CONSTRAINT engine_chat_messages_role_not_null NOT NULL,
-    content text CONSTRAINT engine_chat_messages_content_not_null NOT NULL,
-    thinking text,
-    tool_calls jsonb,
-    tool_results jsonb,
-    model character varying(200),
-    tokens_input integer,
-    tokens_output integer,
-    cost numeric(10,6),
-    latency_ms integer,
-    metadata jsonb,
-    created_at timestamp with time zone
-);
-
---
--- Name: TABLE engine_chat_message_archive; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.engine_chat_message_archive IS 'Messages of archived chat sessions. Created by aria-db.';
 
 --
 -- Name: engine_chat_session_archive; Type: TABLE; Schema: public; Owner: -
@@ -5777,6 +5746,116 @@ CREATE TABLE public.engine_session_hold (
 --
 
 COMMENT ON TABLE public.engine_session_hold IS 'Sessions that must stay where they are; place_hold() and release_hold() write it.';
+
+--
+-- Name: _purge_candidate; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public._purge_candidate AS
+ SELECT id,
+    session_type,
+    archived_at,
+    (EXISTS ( SELECT 1
+           FROM public.engine_session_hold held
+          WHERE (held.session_id = archived.id))) AS is_held
+   FROM public.engine_chat_session_archive archived
+  WHERE ((archived_at < ( SELECT max((now() - policy.purge_after)) AS max
+           FROM public.engine_archive_policy policy
+          WHERE policy.enabled)) AND (archived_at < (now() - ( SELECT
+                CASE
+                    WHEN policy.enabled THEN policy.purge_after
+                    ELSE NULL::interval
+                END AS "case"
+           FROM public.engine_archive_policy policy
+          WHERE ((policy.session_type)::text = ANY ((ARRAY[archived.session_type, '*'::character varying])::text[]))
+          ORDER BY ((policy.session_type)::text = '*'::text)
+         LIMIT 1))) AND (NOT (EXISTS ( SELECT 1
+           FROM public.engine_chat_sessions live
+          WHERE (live.id = archived.id)))));
+
+--
+-- Name: VIEW _purge_candidate; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public._purge_candidate IS 'Internal to the purge and its dry run: archived sessions that their policy no longer keeps.';
+
+--
+-- Name: _table_beneath; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public._table_beneath AS
+ SELECT named.oid AS relation,
+    COALESCE(shown.table_id, named.oid) AS table_id
+   FROM (pg_class named
+     LEFT JOIN LATERAL ( SELECT DISTINCT dependency.refobjid AS table_id
+           FROM (pg_rewrite view_rule
+             JOIN pg_depend dependency ON (((view_rule.oid = dependency.objid) AND (dependency.classid = ('pg_rewrite'::regclass)::oid) AND (dependency.refclassid = ('pg_class'::regclass)::oid) AND (view_rule.ev_class <> dependency.refobjid))))
+          WHERE ((view_rule.ev_class = named.oid) AND (view_rule.ev_type = '1'::"char"))) shown ON (true));
+
+--
+-- Name: VIEW _table_beneath; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public._table_beneath IS 'Internal: the table in which a relation has its rows; of a simple view, the one that it shows.';
+
+--
+-- Name: aria_db_version; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.aria_db_version (
+    version_num character varying(32) NOT NULL
+);
+
+--
+-- Name: engine_archive_event; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_event (
+    session_id uuid NOT NULL,
+    id bigint NOT NULL,
+    event text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor text NOT NULL,
+    role text NOT NULL,
+    run_id bigint,
+    message_count bigint,
+    detail jsonb
+);
+
+--
+-- Name: TABLE engine_archive_event; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_event IS 'The journal: who archived, restored, purged, deleted, held, released or resolved which session, and when.';
+
+--
+-- Name: engine_chat_message_archive; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_chat_message_archive (
+    archived_at timestamp with time zone NOT NULL,
+    id uuid CONSTRAINT engine_chat_messages_id_not_null NOT NULL,
+    session_id uuid CONSTRAINT engine_chat_messages_session_id_not_null NOT NULL,
+    agent_id character varying(100),
+    role character varying(20) CONSTRAINT engine_chat_messages_role_not_null NOT NULL,
+    content text CONSTRAINT engine_chat_messages_content_not_null NOT NULL,
+    thinking text,
+    tool_calls jsonb,
+    tool_results jsonb,
+    model character varying(200),
+    tokens_input integer,
+    tokens_output integer,
+    cost numeric(10,6),
+    latency_ms integer,
+    metadata jsonb,
+    created_at timestamp with time zone
+);
+
+--
+-- Name: TABLE engine_chat_message_archive; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_chat_message_archive IS 'Messages of archived chat sessions. Created by aria-db.';
 
 --
 -- Name: engine_archive_candidate; Type: VIEW; Schema: public; Owner: -
@@ -6799,6 +6878,12 @@ REVOKE ALL ON FUNCTION public.begin_archive_run(kind text, arguments jsonb, acto
 --
 
 REVOKE ALL ON FUNCTION public.count_prunable_sessions(older_than interval, session_type text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION count_purgeable_sessions(session_type text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.count_purgeable_sessions(session_type text) FROM PUBLIC;
 
 --
 -- Name: FUNCTION count_restorable_sessions(run_id bigint); Type: ACL; Schema: public; Owner: -

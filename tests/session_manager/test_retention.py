@@ -462,8 +462,12 @@ async def test_the_purge_deletes_what_its_policy_does_not_keep(
     assert (nothing.sessions, nothing.stop_reason) == (0, "nothing left")
 
     await manager.set_policy(ALL_TYPES, archive_after=MONTH, purge_after=timedelta(microseconds=1))
+    [counted] = await manager.count_purgeable_sessions(session_type="interactive")
     *_, last = [p async for p in manager.purge_batches(limits=limits)]
 
+    assert (counted.of_type, counted.sessions, counted.messages) == ("interactive", 1, 3)
+    assert counted.oldest_archived_at == counted.newest_archived_at
+    assert counted.held == 1
     assert (last.sessions, last.messages, last.stop_reason) == (1, 3, "nothing left")
     assert places(connection, gone) == (0, 0, 0, 0)
     assert places(connection, held) == (0, 0, 1, 3)
@@ -491,6 +495,7 @@ def test_the_statements_work_in_a_synchronous_session(
             assert session.execute(prune).one() == (0, 0, 0)
             session.execute(functions.finish_archive_run(run_id, "nothing left"))
         with session.begin():
+            assert session.execute(functions.count_purgeable_sessions()).all() == []
             assert session.execute(functions.purge_archive()).one() == (0, 0)
             assert session.scalars(functions.release_hold(held)).one() is True
             assert session.scalars(functions.release_hold(held)).one() is False

@@ -216,14 +216,9 @@ def stop_in_view(connection: psycopg.Connection, view: str) -> None:
         """
     )
     definition = str(one(connection, "SELECT pg_get_viewdef(%s)", view)).rstrip(";")
-    connection.execute(f"CREATE OR REPLACE VIEW {view} AS {definition} WHERE stop_here()")
-
-
-def put_behind_a_view_that_stops(connection: psycopg.Connection, table: str) -> None:
-    """Put a view in the place of a table, and :func:`stop_in_view`."""
-    connection.execute(f"ALTER TABLE {table} RENAME TO {table}_rows")
-    connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_rows")
-    stop_in_view(connection, table)
+    connection.execute(
+        f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM ({definition}) AS seen WHERE stop_here()"
+    )
 
 
 def stop_at_batch(connection: psycopg.Connection, batch: int) -> None:

@@ -35,6 +35,9 @@ DUE_FROM = (
 
 _LEFT = "sql/retention/test_left.py::{}".format
 _FORGOTTEN = _LEFT("test_what_was_left_is_forgotten_when_{}").format
+_DELETED = _LEFT(
+    "test_what_an_undo_left_is_forgotten_when_the_session_is_deleted_from_the_archive[{}]"
+).format
 LEFT = {
     "written": _LEFT(
         "test_a_session_that_cannot_be_moved_is_counted_and_written_down_with_the_reason"
@@ -57,6 +60,8 @@ LEFT = {
     "deleted": _FORGOTTEN("the_session_moves[delete]"),
     "copy removed": _FORGOTTEN("the_live_copy_is_removed"),
     "resolved": _FORGOTTEN("its_conflict_is_resolved[live]"),
+    "purged": _DELETED("purge"),
+    "deleted from the archive": _DELETED("delete"),
 }
 
 _TOLD = "test_a_run_tells_what_it_was_asked_for_who_asked_and_what_its_batches_moved[{}]"
@@ -283,15 +288,8 @@ def _prune() -> Mutations:
     )
 
 
-_LEFT_OF_A_HOLD = (
-    " AND NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold"
-    " WHERE hold.session_id = archived.{})"
-)
-
-
 def _purge() -> Mutations:
     name = "purge_archive"
-    picks = "            " + _LEFT_OF_A_HOLD.format("id").lstrip() + "\n            -- which of"
     held_meanwhile = (
         "        WHERE NOT EXISTS (SELECT 1 FROM engine_session_hold AS hold"
         " WHERE hold.session_id = picked.id)\n"
@@ -301,7 +299,9 @@ def _purge() -> Mutations:
         "test_a_hold_placed_after_a_session_was_chosen_and_before_it_was_locked_keeps_it[purge]"
     )
     held = "sql/retention/test_purge.py::test_a_held_session_is_never_deleted_and_stops_nobody_else"
-    yield fault(name, "picks what is held", (picks, "            -- which of"), test=held)
+    yield fault(
+        name, "picks what is held", ("            AND NOT candidate.is_held\n", ""), test=held
+    )
     yield fault(
         name,
         "holds are looked for before the lock alone",
@@ -317,11 +317,50 @@ def _purge() -> Mutations:
     )
     yield fault(
         name,
+        "a run fails when it has deleted the last session of its type",
+        ("    IF NOT EXISTS (\n", "    IF TRUE OR EXISTS (\n"),
+        test="sql/retention/test_purge.py::"
+        "test_a_run_goes_on_when_it_has_deleted_the_last_session_of_its_type",
+    )
+    yield fault(
+        name,
+        "what an undo had to leave and is deleted stays on the list",
+        ("        WHERE left_behind.session_id = ANY(v_picked)\n", "        WHERE FALSE\n"),
+        test=LEFT["purged"],
+    )
+    yield from _purge_candidate()
+    yield fault(
+        name,
+        "waits for a session that is being restored",
+        ("    FOR UPDATE SKIP LOCKED", "    FOR UPDATE"),
+        test="sql/retention/test_purge.py::test_a_session_that_is_being_restored_is_skipped[COMMIT]",
+    )
+    yield fault(
+        name,
+        "newest first",
+        (
+            "        ORDER BY candidate.archived_at\n",
+            "        ORDER BY candidate.archived_at DESC\n",
+        ),
+        test="sql/retention/test_purge.py::"
+        "test_a_batch_deletes_the_oldest_and_locks_no_more_than_it_deletes",
+    )
+
+
+def _purge_candidate() -> Mutations:
+    """What the purge and its dry run pick."""
+    name = "_purge_candidate"
+    of_its_policy = "    AND archived.archived_at < now() - ("
+    yield fault(
+        name,
         "live copies are ignored",
         (
-            "            AND NOT EXISTS "
-            "(SELECT 1 FROM engine_chat_sessions AS live WHERE live.id = archived.id)\n",
-            "",
+            """
+    AND NOT EXISTS (
+        SELECT 1 FROM engine_chat_sessions AS live
+        WHERE live.id = archived.id
+    );""",
+            ";",
         ),
         test="sql/retention/test_purge.py::"
         "test_a_live_session_is_never_deleted_nor_is_an_archive_in_conflict_with_it",
@@ -329,24 +368,15 @@ def _purge() -> Mutations:
     yield fault(
         name,
         "> instead of <",
-        (
-            "            AND archived.archived_at < now() - (",
-            "            AND archived.archived_at > now() - (",
-        ),
+        (of_its_policy, of_its_policy.replace("<", ">")),
         test="sql/retention/test_purge.py::"
         "test_a_session_is_deleted_at_the_age_of_its_types_policy_or_else_of_the_default",
     )
     yield fault(
         name,
         "counts from the last use",
-        (
-            "            AND archived.archived_at < now() - (",
-            "            AND archived.updated_at < now() - (",
-        ),
-        (
-            "            archived.archived_at < v_before",
-            "            archived.updated_at < v_before",
-        ),
+        (of_its_policy, of_its_policy.replace("archived_at", "updated_at")),
+        ("    archived.archived_at < (\n", "    archived.updated_at < (\n"),
         test="sql/retention/test_purge.py::"
         "test_what_counts_is_when_it_was_archived_not_when_it_was_used",
     )
@@ -357,19 +387,36 @@ def _purge() -> Mutations:
         test="sql/retention/test_purge.py::"
         "test_a_session_is_deleted_at_the_age_of_its_types_policy_or_else_of_the_default",
     )
+    dry_run = "sql/retention/test_purge.py::{}".format
+    counted = dry_run(
+        "test_the_dry_run_counts_what_the_purge_then_deletes_and_what_is_held[{}-tables]"
+    )
+    name = "count_purgeable_sessions"
     yield fault(
         name,
-        "waits for a session that is being restored",
-        ("    FOR UPDATE SKIP LOCKED", "    FOR UPDATE"),
-        test="sql/retention/test_purge.py::test_a_session_that_is_being_restored_is_skipped[COMMIT]",
+        "what is held counts as deleted",
+        (
+            "        count(*) FILTER (WHERE NOT due.is_held),\n",
+            "        count(*),\n",
+        ),
+        test=counted,
     )
     yield fault(
         name,
-        "newest first",
-        ("        ORDER BY archived.archived_at\n", "        ORDER BY archived.archived_at DESC\n"),
-        test="sql/retention/test_purge.py::"
-        "test_a_batch_deletes_the_oldest_and_locks_no_more_than_it_deletes",
+        "the messages of what is held count",
+        ("sum(due.messages) FILTER (WHERE NOT due.is_held)", "sum(due.messages)"),
+        test=counted,
     )
+    for which in ("min", "max"):
+        yield fault(
+            name,
+            f"the {which} of the ages is that of what is held, too",
+            (
+                f"{which}(due.archived_at) FILTER (WHERE NOT due.is_held)",
+                f"{which}(due.archived_at)",
+            ),
+            test=dry_run("test_the_dry_run_says_when_the_first_and_the_last_were_archived"),
+        )
 
 
 def _holds() -> Mutations:
@@ -607,6 +654,12 @@ def _left() -> Mutations:
         "a session that is deleted is left on the list",
         (in_the_move("delete_chat_session.session_id"), "        WHERE FALSE\n"),
         test=LEFT["deleted"],
+    )
+    yield fault(
+        "delete_archived_session",
+        "what an undo had to leave and is deleted stays on the list",
+        (in_the_move("delete_archived_session.session_id"), "        WHERE FALSE\n"),
+        test=LEFT["deleted from the archive"],
     )
     yield fault(
         "resolve_session_conflict",

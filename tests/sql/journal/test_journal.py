@@ -459,7 +459,9 @@ def test_the_event_of_a_batch_names_its_run(
     deed.do(connection, session_id, run_id=run_id, actor="ada")
 
     (event,) = events(connection)[before:]
-    assert (event.event, event.run_id, event.actor) == (deed.wrote[0][0], run_id, "ada")
+    what, message_count, _ = deed.wrote[0]
+    assert (event.session_id, event.event, event.message_count) == (session_id, what, message_count)
+    assert (event.run_id, event.actor) == (run_id, "ada")
 
 
 def test_the_removal_of_a_copy_in_a_batch_names_its_run(connection: psycopg.Connection) -> None:

@@ -51,6 +51,7 @@ MATRIX = {
     "engine_archive_candidate": (NO, NO, NO, READ),
     "engine_session_conflict": (NO, NO, NO, READ),
     "_table_beneath": (NO, NO, NO, NO),
+    "_purge_candidate": (NO, NO, NO, NO),
     # functions and procedures, as PostgreSQL names them
     "archive_session(uuid,text)": (NO, NO, CALL, CALL),
     "archive_sessions(uuid[],bigint,text)": (NO, NO, CALL, CALL),
@@ -68,6 +69,7 @@ MATRIX = {
     "count_prunable_sessions(interval,text)": (NO, NO, NO, CALL),
     "prune_old_sessions(interval,text,integer,interval,text)": (NO, NO, NO, CALL),
     "purge_archive(text,integer,bigint,text)": (NO, NO, NO, CALL),
+    "count_purgeable_sessions(text)": (NO, NO, NO, CALL),
     "restore_run(bigint,integer,bigint,text)": (NO, NO, NO, CALL),
     "count_restorable_sessions(bigint)": (NO, NO, NO, CALL),
     "archive_history(uuid)": (NO, CALL, CALL, CALL),
@@ -157,6 +159,7 @@ ACTIONS = {
     "SELECT * FROM count_prunable_sessions()": {OPERATOR},
     "CALL prune_old_sessions()": {OPERATOR},
     "SELECT * FROM purge_archive()": {OPERATOR},
+    "SELECT * FROM count_purgeable_sessions()": {OPERATOR},
     "SELECT begin_archive_run('prune')": {OPERATOR},
     "SELECT finish_archive_run(1, 'nothing left')": {OPERATOR},
     "SELECT * FROM engine_archive_run": {OPERATOR},

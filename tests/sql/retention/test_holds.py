@@ -21,7 +21,6 @@ from tests.support.retention import (
     place_hold,
     prune,
     purge,
-    put_behind_a_view_that_stops,
     release_hold,
     restore,
     set_policy,
@@ -257,7 +256,7 @@ def test_a_hold_placed_after_a_session_was_chosen_and_before_it_was_locked_keeps
         stop_in_view(connection, "engine_archive_candidate")
     else:
         held, free = (archived_for(connection, f"{days} days") for days in (401, 400))
-        put_behind_a_view_that_stops(connection, "engine_chat_session_archive")
+        stop_in_view(connection, "_purge_candidate")
     before = places(connection, held)
 
     other.execute("SELECT pg_advisory_lock(1)")

@@ -17,6 +17,7 @@ from tests.support.retention import (
     archive,
     begin_run,
     copy_to_archive,
+    finish_run,
     forbid,
     forbid_a_title,
     left,
@@ -24,8 +25,10 @@ from tests.support.retention import (
     one,
     place_hold,
     prune,
+    purge,
     release_hold,
     session_of_age,
+    set_policy,
     stop_in_view,
     where,
 )
@@ -228,6 +231,43 @@ def test_what_was_left_is_forgotten_when_the_live_copy_is_removed(
 
     assert left(connection) == {}
     assert places(connection, session_id) == ARCHIVED
+
+
+DELETIONS = {
+    "purge": lambda connection, _: purge(connection, batch_size=1),
+    "delete": lambda connection, session_id: call(
+        connection, "delete_archived_session", session_id=session_id
+    ),
+}
+
+
+@pytest.mark.parametrize("deletion", DELETIONS.values(), ids=DELETIONS)
+def test_what_an_undo_left_is_forgotten_when_the_session_is_deleted_from_the_archive(
+    connection: psycopg.Connection, deletion: Callable
+) -> None:
+    ids = old_sessions(connection, 2)
+    run_id = begin_run(connection, "prune")
+    assert prune(connection, run_id=run_id) == Moved(2, 6)
+    finish_run(connection, run_id)
+    # what both need to come back
+    connection.execute("ALTER TABLE engine_chat_messages ADD CHECK (role <> 'user') NOT VALID")
+    (undone,) = call(connection, "restore_run", run_id=run_id)
+    assert (undone.sessions, undone.left_behind) == (0, 2)
+    set_policy(connection, "*", purge_after="1 year")
+    connection.execute(
+        "UPDATE engine_chat_session_archive SET archived_at = now() - interval '400 days'"
+        " WHERE id = %s",
+        (ids[0],),
+    )
+
+    with connection.transaction(force_rollback=True):
+        deletion(connection, ids[0])
+        assert set(left(connection)) == {ids[1]}
+    assert set(left(connection)) == {*ids}
+    deletion(connection, ids[0])
+
+    assert set(left(connection)) == {ids[1]}
+    assert where(connection, ids) == [GONE, ARCHIVED]
 
 
 def test_what_was_left_stays_while_the_session_stays(connection: psycopg.Connection) -> None:
