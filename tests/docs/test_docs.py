@@ -36,6 +36,7 @@ ELSEWHERE = (
     ".venv/bin/python -m pytest tests",  # CI, as part of all tests
     "pip install ",  # CI: make wheel
     "aria-db adopt",  # tests/sql/adoption, on databases as they are found
+    "aria-db serve --embedded --samples",  # tests/cli/test_processes.py
     "docker compose ",  # needs Docker; the file itself is tested in test_compose.py
     "cp .env.example .env",
 )
