@@ -84,6 +84,51 @@ def test_a_url_may_begin_in_each_of_the_ways_in_which_people_write_it(scheme: st
 
 
 @pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("postgresql://u@%2Frun%2Fpg/db", {"user": "u", "host": "/run/pg", "dbname": "db"}),
+        ("postgresql://u@h1,h2/db", {"user": "u", "host": "h1,h2", "port": ",", "dbname": "db"}),
+        ("postgresql://h1:1,h2:2/db?target_session_attrs=any", {"host": "h1,h2", "port": "1,2"}),
+        ("postgresql:///db?host=/tmp&port=5", {"host": "/tmp", "port": "5", "dbname": "db"}),
+        ("postgresql://[::1]:5432/db", {"host": "::1", "port": "5432", "dbname": "db"}),
+        ("postgresql://u:p%25%40@h/d%20b", {"user": "u", "password": "p%@", "dbname": "d b"}),
+        ("postgresql://", {}),
+    ],
+)
+def test_every_form_that_libpq_reads_is_read(text: str, parts: dict[str, str]) -> None:
+    url = parse_url(text)
+
+    _, arguments = Database(url).engine().dialect.create_connect_args(url)
+
+    assert {name: str(value) for name, value in arguments.items()}.items() >= parts.items()
+    given = psycopg.conninfo.conninfo_to_dict(text)
+    assert psycopg.conninfo.conninfo_to_dict(Database(url).libpq_url()) == given
+
+
+@pytest.mark.parametrize(
+    ("setting", "threshold"), [("prepare_threshold=none", None), ("prepare_threshold=0", 0)]
+)
+@pytest.mark.parametrize("place", ["{}", "{}&application_name=x", "application_name=x&{}"])
+def test_a_url_may_say_when_statements_are_prepared(
+    setting: str, threshold: int | None, place: str, database: Database
+) -> None:
+    plain = database.libpq_url()
+    text = f"{plain}{'&' if '?' in plain else '?'}{place.format(setting)}"
+
+    asked = Database(parse_url(text))
+    with connected(asked) as connection:
+        driver_connection = connection.connection.driver_connection
+        assert driver_connection is not None
+        assert driver_connection.prepare_threshold == threshold
+    assert "prepare_threshold" not in asked.libpq_url()
+
+
+def test_a_url_with_another_threshold_is_refused() -> None:
+    with pytest.raises(InvalidConfiguration, match="prepare_threshold is 'often'"):
+        Database(parse_url("postgresql:///db?prepare_threshold=often")).engine()
+
+
+@pytest.mark.parametrize(
     "text", ["mysql://host/name", "sqlite://", "postgresql+asyncpg://host/name", "http://host"]
 )
 def test_a_url_of_another_database_or_driver_is_refused_by_its_scheme(text: str) -> None:

@@ -26,6 +26,9 @@ from aria_db.results import Hazard
 ADOPTED_SCHEMA = "aria_db"
 """Where views over the tables of an application go, unless somebody names a schema."""
 
+# The hazards that an adoption takes away.
+_MADE_EQUAL = ("column drift", "stricter NOT NULL")
+
 # What sql/installation/refuse_open_schema.sql refuses, as archive_hazards() calls it.
 _OPEN_SCHEMA = "schema open to others"
 
@@ -56,7 +59,8 @@ class AdoptionPlan:
 
     :param steps: every finding, in order.
     :param hazards: what :func:`~aria_db.functions.archive_hazards` would give afterwards, without
-        differences between columns: an adoption makes them equal, or has a problem with them.
+        differences between columns, NOT NULL among them: an adoption makes them equal, or has a
+        problem with them.
     """
 
     steps: tuple[AdoptionStep, ...]
@@ -194,7 +198,7 @@ def _hazards(
     operations.invoke(sql_objects.RevokeDefaultPrivileges(created))
     connection.execute(sa.select(sa.func.pg_temp.adoption_use_stand_ins(target)))
     found = (Hazard(*row) for row in connection.execute(functions.archive_hazards()))
-    return tuple(hazard for hazard in found if hazard.hazard != "column drift")
+    return tuple(hazard for hazard in found if hazard.hazard not in _MADE_EQUAL)
 
 
 def parse_x_argument(text: str) -> tuple[migrate.ChatTables, str | None]:

@@ -5,7 +5,10 @@
 CREATE OR REPLACE FUNCTION pg_temp.adoption_columns(live oid, chat oid, named oid)
 RETURNS TABLE (
     wanted text, present text, missing text,
-    -- the actions of ALTER TABLE that add those that are missing, and that let them be null
+    -- those that the archive does not let be null, though the live table does
+    not_null text,
+    -- the actions of ALTER TABLE that add those that are missing and let be null those that are not;
+    -- and those that let the added ones be null in a copy of the live table
     additions text, relaxations text,
     -- whether those that are present have the places that they should have
     is_in_order boolean,
@@ -21,10 +24,16 @@ AS $function$
             FILTER (WHERE present.place IS NOT NULL),
         string_agg(quote_ident(wanted.column_name), ', ' ORDER BY wanted.place)
             FILTER (WHERE present.place IS NULL),
+        string_agg(quote_ident(wanted.column_name), ', ' ORDER BY wanted.place)
+            FILTER (WHERE present.is_not_null AND NOT wanted.is_not_null),
         string_agg(
-            format('ADD COLUMN %I %s', wanted.column_name, format_type(wanted.type_id, wanted.type_modifier)),
+            CASE
+                WHEN present.place IS NULL
+                    THEN format('ADD COLUMN %I %s', wanted.column_name, format_type(wanted.type_id, wanted.type_modifier))
+                ELSE format('ALTER COLUMN %I DROP NOT NULL', wanted.column_name)
+            END,
             ', ' ORDER BY wanted.place
-        ) FILTER (WHERE present.place IS NULL),
+        ) FILTER (WHERE present.place IS NULL OR (present.is_not_null AND NOT wanted.is_not_null)),
         string_agg(format('ALTER COLUMN %I DROP NOT NULL', wanted.column_name), ', ')
             FILTER (WHERE present.place IS NULL AND wanted.is_not_null),
         coalesce(bool_and(present.place = wanted.place), TRUE),
@@ -57,6 +66,7 @@ AS $function$
     LEFT JOIN (
         SELECT
             chat_column.attname AS column_name,
+            chat_column.attnotnull AS is_not_null,
             row_number() OVER (ORDER BY chat_column.attnum) AS place
         FROM pg_catalog.pg_attribute AS chat_column
         WHERE

@@ -10,7 +10,7 @@ RETURNS TABLE (
     place integer, name text, path text, named oid, named_kind text,
     table_path text, chat oid, live_path text, live oid, key_columns text[],
     -- as adoption_columns has them
-    present text, missing text, relaxations text,
+    present text, missing text, not_null text, relaxations text,
     -- whether the name is that of a plain updatable view over the table, which may show too few
     -- of its columns
     is_plain_view boolean,
@@ -37,6 +37,7 @@ AS $function$
         chat_table.key_columns,
         its_columns.present,
         its_columns.missing,
+        its_columns.not_null,
         its_columns.relaxations,
         found.is_plain_view,
         CASE

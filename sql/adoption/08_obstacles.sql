@@ -66,6 +66,32 @@ AS $function$
         UNION ALL
         SELECT
             changes.place,
+            1,
+            changes.path,
+            'has ' || lost.what || ', which the new archive would not have',
+            'Drop that, and create it again afterwards.'
+        FROM changes
+        CROSS JOIN LATERAL (
+            SELECT 'the statistics ' || statistics.stxname AS what
+            FROM pg_catalog.pg_statistic_ext AS statistics
+            WHERE statistics.stxrelid = changes.chat
+            UNION ALL
+            SELECT 'an index as its replica identity'
+            FROM pg_catalog.pg_class AS old_archive
+            WHERE old_archive.oid = changes.chat AND old_archive.relreplident = 'i'
+            UNION ALL
+            SELECT 'a row filter or a list of columns in a publication'
+            FROM pg_catalog.pg_publication_rel AS member
+            WHERE member.prrelid = changes.chat AND (member.prqual IS NOT NULL OR member.prattrs IS NOT NULL)
+            UNION ALL
+            SELECT 'the constraint ' || old_constraint.conname
+            FROM pg_catalog.pg_constraint AS old_constraint
+            WHERE old_constraint.conrelid = changes.chat AND old_constraint.contype = 'x'
+        ) AS lost
+        WHERE layout <> 'A' AND changes.replaced IS NOT NULL
+        UNION ALL
+        SELECT
+            changes.place,
             2,
             changed.oid::regclass::text,
             format('has to be changed, and role %I does not own it', current_user),

@@ -1,6 +1,7 @@
 -- adoption_kept: what a table or view that replaces another keeps of it.
 --
--- Privileges; where it is a table, comments and the owner, too.
+-- Privileges; where it is a table, comments, checks, storage options, statistics targets, the replica
+-- identity, publications and the owner, too. adoption_obstacles has what is not kept.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_kept(replaced oid, path text, is_table boolean)
 RETURNS TABLE (description text, statement text)
 LANGUAGE sql
@@ -59,6 +60,55 @@ AS $function$
         UNION ALL
         SELECT
             3,
+            0,
+            'keep its check ' || quote_ident(old_check.conname),
+            format('ALTER TABLE %s ADD CONSTRAINT %I %s', path, old_check.conname, pg_get_constraintdef(old_check.oid))
+        FROM pg_catalog.pg_constraint AS old_check
+        WHERE old_check.conrelid = replaced AND old_check.contype = 'c' AND is_table
+        UNION ALL
+        SELECT
+            3,
+            1,
+            'keep its storage options',
+            format('ALTER TABLE %s SET (%s)', path, array_to_string(old_table.reloptions, ', '))
+        FROM pg_catalog.pg_class AS old_table
+        WHERE old_table.oid = replaced AND old_table.reloptions IS NOT NULL AND is_table
+        UNION ALL
+        SELECT
+            3,
+            old_column.attnum,
+            'keep how much ANALYZE samples of ' || quote_ident(old_column.attname),
+            format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', path, old_column.attname, old_column.attstattarget)
+        FROM pg_catalog.pg_attribute AS old_column
+        WHERE
+            old_column.attrelid = replaced
+            AND old_column.attnum > 0
+            AND NOT old_column.attisdropped
+            AND old_column.attstattarget >= 0
+            AND is_table
+        UNION ALL
+        SELECT
+            3,
+            2,
+            'keep its replica identity',
+            format(
+                'ALTER TABLE %s REPLICA IDENTITY %s',
+                path, CASE old_table.relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END
+            )
+        FROM pg_catalog.pg_class AS old_table
+        WHERE old_table.oid = replaced AND old_table.relreplident IN ('f', 'n') AND is_table
+        UNION ALL
+        SELECT
+            4,
+            0,
+            'keep it in the publication ' || quote_ident(publication.pubname),
+            format('ALTER PUBLICATION %I ADD TABLE %s', publication.pubname, path)
+        FROM pg_catalog.pg_publication_rel AS member
+        INNER JOIN pg_catalog.pg_publication AS publication ON member.prpubid = publication.oid
+        WHERE member.prrelid = replaced AND is_table
+        UNION ALL
+        SELECT
+            5,
             0,
             'keep its owner',
             format('ALTER TABLE %s OWNER TO %I', path, pg_get_userbyid(old_table.relowner))

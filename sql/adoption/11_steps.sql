@@ -53,7 +53,12 @@ BEGIN
                 END;
         ELSIF v_change.alteration IS NOT NULL THEN
             RETURN QUERY SELECT
-                v_change.table_path, 'add what it lacks: ' || v_change.missing, v_change.alteration;
+                v_change.table_path,
+                concat_ws(
+                    '; ', 'add what it lacks: ' || v_change.missing,
+                    'let be null what the live table lets be null: ' || v_change.not_null
+                ),
+                v_change.alteration;
         END IF;
 
         IF v_change.laying IS NOT NULL THEN

@@ -350,7 +350,13 @@ BEGIN
     WHERE
         NOT EXISTS (
             SELECT 1 FROM published AS other
-            WHERE other.publication_id = published.publication_id AND other.root_id = archive.table_id
+            WHERE
+                other.publication_id = published.publication_id
+                AND (
+                    other.root_id = archive.table_id
+                    -- the archive that an adoption will replace, and keep in its publications
+                    OR (archive.is_stand_in AND other.root_id = to_regclass(archive.name))
+                )
         )
         -- a table that an adoption will create, in the schema of the live one
         AND NOT (

@@ -1,5 +1,6 @@
 """Importing conversations: what is taken, what is refused, and that nothing is half done."""
 
+import codecs
 import gzip
 import io
 import json
@@ -374,6 +375,15 @@ def test_the_lengths_that_are_checked_are_those_of_the_columns(
     }
 
     assert checked == columns
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(cli: Cli, sample_file: Path) -> None:
+    content = sample_file.read_bytes()
+
+    imported = document(cli("import", "--json", "-", stdin=codecs.BOM_UTF8 + content))
+
+    assert imported["imported"] == len(content.splitlines())
+    assert imported["bad_lines"] == []
 
 
 def test_a_failure_in_the_middle_leaves_nothing_behind(

@@ -1,6 +1,9 @@
 """What Alembic and pytest-alembic have to say about the revisions."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -31,6 +34,8 @@ from tests.support.installation import (
     upgrade,
     without_version_table,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -175,3 +180,20 @@ def test_an_upgrade_in_the_transaction_of_the_caller_is_undone_with_it(
         transaction.rollback()
 
     assert catalogue(empty_connection) == NOTHING
+
+
+def test_alembic_works_in_a_directory_with_a_per_cent_sign_in_its_name(tmp_path: Path) -> None:
+    checkout = tmp_path / "100% %20"
+    checkout.mkdir()
+    for name in ("alembic.ini", "migrations"):
+        (checkout / name).symlink_to(ROOT / name)
+
+    done = subprocess.run(
+        [Path(sys.executable).with_name("alembic"), "upgrade", "head", "--sql"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "FUNCTION archive_sessions(" in done.stdout

@@ -206,6 +206,7 @@ def use(connection: psycopg.Connection, filled: Filled, chat: Chat, role: str) -
     assert function("delete_chat_session", session_id=filled.live)
     set_handling(connection, "feedback", "delete")
     called.add("set_archive_dependent")
+    function("repair_archive_access", dry_run=True)
     function("grant_archive_access", role_name=role, access="operator", revoking=True)
     function("grant_archive_access", role_name=role, access="operator")
     assert function("verify_archive") == []

@@ -400,3 +400,28 @@ def test_an_adopted_database_is_served_over_http(
 
         conflict = archive(client, session(7))
         assert conflict.status_code == (409 if layout.conflicts() else 200)
+
+
+def test_an_archive_that_is_stricter_about_null_than_the_live_table_is_relaxed(
+    database: Database, connection: psycopg.Connection, layout: Layout
+) -> None:
+    """An ORM makes such archives: what has a default in Python is NOT NULL there."""
+    sessions, messages, session_archive, message_archive = layout.tables
+    connection.execute(
+        f"ALTER TABLE {session_archive} ALTER temperature SET NOT NULL, ALTER title SET NOT NULL;"
+        f"ALTER TABLE {message_archive} ALTER metadata SET NOT NULL;"
+        f"UPDATE {sessions} SET temperature = NULL, title = NULL WHERE id = '{session(21)}';"
+        f"UPDATE {messages} SET metadata = NULL WHERE session_id = '{session(21)}'"
+    )
+    planned = plan(database)
+
+    adopt(database)
+
+    described = {step.object: step.description for step in planned.steps if step.kind == "step"}
+    assert "temperature" in described[session_archive]
+    assert "title" in described[session_archive]
+    assert "metadata" in described[message_archive]
+    assert one(connection, "SELECT message_count FROM archive_session(%s)", session(21)) == 1
+    assert one(connection, "SELECT message_count FROM restore_session(%s)", session(21)) == 1
+    null = f"SELECT temperature IS NULL AND title IS NULL FROM {sessions} WHERE id = %s"
+    assert one(connection, null, session(21)) is True

@@ -243,3 +243,67 @@ def test_it_is_served_over_http(
         assert client.get(SESSIONS).json()["total"] == LIVE_SESSIONS - LIVE_SESSIONS // 10
         assert archive(client, session(21)).json()["message_count"] == 1
         assert client.get(f"{SESSIONS}/archive").json()["sessions"][0]["id"] == str(session(21))
+
+
+def test_a_replaced_archive_keeps_checks_options_identity_sampling_and_publications(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    connection.execute("""
+        ALTER TABLE engine_chat_sessions ADD CONSTRAINT named CHECK (title <> 'unnamed') NOT VALID;
+        ALTER TABLE engine_chat_session_archive
+            ADD CONSTRAINT named CHECK (title <> 'unnamed') NOT VALID,
+            REPLICA IDENTITY FULL,
+            SET (autovacuum_vacuum_scale_factor = 0.02, fillfactor = 90);
+        ALTER TABLE engine_chat_session_archive ALTER title SET STATISTICS 500;
+        CREATE PUBLICATION chats FOR TABLE engine_chat_session_archive, engine_chat_sessions,
+            engine_chat_messages, engine_chat_message_archive
+    """)
+    kept = """
+        SELECT relreplident, reloptions, attstattarget,
+            (SELECT pg_get_constraintdef(oid) FROM pg_constraint
+                WHERE conrelid = pg_class.oid AND conname = 'named'),
+            (SELECT array_agg(pubname) FROM pg_publication_tables WHERE tablename = relname)
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'title'
+        WHERE relname = 'engine_chat_session_archive'
+    """
+    before = connection.execute(kept).fetchone()
+    oid = one(connection, "SELECT 'engine_chat_session_archive'::regclass::oid::text")
+    planned = plan(database)
+
+    adopt(database)
+
+    assert connection.execute(kept).fetchone() == before
+    assert one(connection, "SELECT 'engine_chat_session_archive'::regclass::oid::text") != oid
+    kinds = {hazard.hazard for hazard in planned.hazards}
+    assert "archive not published" not in kinds
+    assert one(connection, "SELECT count(*) FROM archive_hazards()") == len(planned.hazards)
+    described = "\n".join(step.description for step in planned.steps)
+    for what in ("check named", "storage options", "samples of title", "identity", "publication"):
+        assert what in described
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("CREATE STATISTICS pairs ON title, model FROM engine_chat_session_archive", "pairs"),
+        (
+            "ALTER TABLE engine_chat_session_archive REPLICA IDENTITY USING INDEX"
+            " engine_chat_session_archive_pkey",
+            "replica identity",
+        ),
+        (
+            "CREATE PUBLICATION chats FOR TABLE engine_chat_session_archive WHERE (title <> '')",
+            "row filter",
+        ),
+        ("ALTER TABLE engine_chat_session_archive ADD EXCLUDE (id WITH =)", "excl"),
+    ],
+)
+def test_what_a_new_archive_would_not_have_is_named_and_not_dropped(
+    database: Database, connection: psycopg.Connection, statement: str, what: str
+) -> None:
+    connection.execute(statement)
+    before = whole_catalogue(connection)
+
+    assert what in refusal(database)
+
+    assert whole_catalogue(connection) == before
