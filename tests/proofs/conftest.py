@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 DEEP = "deep"
 
 _BOUNDED = settings(
-    max_examples=50,
+    max_examples=30,
     stateful_step_count=20,
     derandomize=True,
     database=None,
