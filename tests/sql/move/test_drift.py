@@ -98,7 +98,7 @@ DRIFTS = {
         f"""
         DROP VIEW
             engine_chat_session_archive_list, engine_chat_session_all, engine_archive_health,
-            engine_session_conflict;
+            engine_session_conflict, _purge_candidate;
         ALTER TABLE {SESSION_ARCHIVE} DROP COLUMN archived_at;
         ALTER TABLE {SESSION_ARCHIVE} ADD COLUMN archived_at timestamptz NOT NULL DEFAULT now();
         """,
