@@ -159,6 +159,8 @@ def parse_url(text: str, name: str = "the database URL") -> sa.URL:
         if not separator:
             raise ValueError
         given = conninfo_to_dict(f"postgresql://{address}?{query}")
+        if re.fullmatch("[0-9,]*", str(given.get("port", ""))) is None:
+            raise ValueError
     except (psycopg.Error, ValueError) as error:
         # Not in the words of libpq, which may repeat the password.
         raise InvalidConfiguration(
