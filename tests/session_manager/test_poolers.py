@@ -5,18 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import httpx
 import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from aria_db.database import Database
-from aria_db.demo.processes import api
 from aria_db.errors import InvalidConfiguration
 from aria_db.session_manager import NativeSessionManager
-from tests.support import command_line, new_session, places
-from tests.support.command_line import lines
+from tests.support import new_session, places
 from tests.support.pooler import pgbouncer
 from tests.support.server import new_place
 
@@ -115,26 +112,3 @@ async def test_an_engine_of_the_callers_that_would_prepare_is_refused_at_the_fir
         assert await NativeSessionManager(engine).archive_session(session_id)
     for engine in (unsafe, safe, direct):
         await engine.dispose()
-
-
-@pytest.mark.parametrize("mode", ["transaction"], indirect=True)
-def test_the_command_line_and_the_api_work_through_a_pooler_in_a_schema_of_its_own(
-    pooled: Database, connection: psycopg.Connection
-) -> None:
-    cli = command_line.on(Database(pooled.url, "aria"))
-
-    assert lines(cli("upgrade"))
-    connection.execute("SET search_path = aria")
-    session_id = new_session(connection)
-    assert len(lines(cli("list"))) == 1
-    assert "archived" in lines(cli("archive", session_id))[0]
-    assert len(lines(cli("list", "--archived"))) == 1
-    refused = command_line.refusal(command_line.on(pooled)("list"), 2)
-    assert refused[0] == "Error: aria-db is installed in several schemas: aria, public"
-    assert "--schema" in refused[1]
-    with api(Database(pooled.url, "aria")) as address:
-        for _ in range(8):
-            assert httpx.get(f"{address}/api/engine/sessions/archive").json()["total"] == 1
-        done = httpx.post(f"{address}/api/engine/sessions/{session_id}/restore")
-        assert done.status_code == 200
-    assert places(connection, session_id) == (1, 3, 0, 0)
