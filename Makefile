@@ -118,7 +118,7 @@ wheel: $(VENV)/installed
 	for extra in embedded all; do \
 		$(FRESH)/pip install --quiet --constraint constraints.txt \
 			"aria-db[$$extra] @ file://$$(echo $(CURDIR)/$(VENV)/wheel/*.whl)" \
-		&& cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(FRESH)/aria-db upgrade \
+		&& cd / && ARIA_DB_DATA=$(CURDIR)/$(VENV)/wheel/data $(FRESH)/aria-db upgrade --embedded \
 		&& cd $(CURDIR) || exit 1; \
 	done
 	cd / && $(FRESH)/aria-db demo
