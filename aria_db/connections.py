@@ -1,4 +1,4 @@
-"""How connections are set up, so that no setting of a database changes what is read."""
+"""Connections that read values correctly, whatever the settings of the database are."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 if TYPE_CHECKING:
     from psycopg.abc import Buffer
 
-# What psycopg can read, of the settings that say how PostgreSQL writes values.
+# The output formats that psycopg can read.
 _STYLES = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
 
 
 class ReplacingLoader(TextLoader):
-    """Read text that is not valid UTF-8 with U+FFFD for what is wrong.
+    """Read text as UTF-8, with U+FFFD in the place of invalid bytes.
 
-    A database with the encoding SQL_ASCII holds whatever bytes it was given.
+    A database with the encoding SQL_ASCII stores any bytes.
     """
 
     def load(self, data: Buffer) -> str:
@@ -28,10 +28,9 @@ class ReplacingLoader(TextLoader):
 
 
 def set_up_connections(engine: sa.Engine) -> None:
-    """Let an engine's connections read what PostgreSQL writes, whatever its settings are.
+    """Set the output formats of an engine's connections to what psycopg can read.
 
-    A database or a role may have another DateStyle or IntervalStyle, or an encoding that does
-    not check what it gets.
+    A database or a role may have another DateStyle or IntervalStyle, or the encoding SQL_ASCII.
 
     :param engine: an engine for psycopg; of an asynchronous one, its ``sync_engine``.
     """
@@ -42,18 +41,17 @@ def set_up_connections(engine: sa.Engine) -> None:
         parameter = driver_connection.info.parameter_status
         wanted = dict(_STYLES)
         if parameter("server_encoding") == "SQL_ASCII":
-            # As UTF-8, PostgreSQL would refuse to send what is none.
+            # With UTF8, PostgreSQL would raise an error for invalid bytes.
             wanted["client_encoding"] = "SQL_ASCII"
+            for name in ("text", "varchar", "bpchar", "name"):
+                driver_connection.adapters.register_loader(name, ReplacingLoader)
         for setting, value in wanted.items():
-            # "ISO, MDY": the order of day and month is of no matter in it
+            # of "ISO, MDY", the second word is about input
             if (parameter(setting) or "").split(",")[0] != value:
                 cursor = connection.cursor()
                 cursor.execute(str(_SET), {"name": setting, "value": value})
                 cursor.close()
                 connection.commit()
-        if parameter("server_encoding") == "SQL_ASCII":
-            for name in ("text", "varchar", "bpchar", "name"):
-                driver_connection.adapters.register_loader(name, ReplacingLoader)
 
 
 _SET = sa.select(

@@ -48,11 +48,11 @@ class Database:
     def engine(self, **options: Any) -> sa.Engine:
         """Return an engine whose statements are for the schema.
 
-        The schema is written into the statements of this package and into those on its models
-        (``schema_translate_map``). Text of your own is not changed: qualify its names. The
-        connections read every timestamp (see :mod:`aria_db.timestamps`), and prepare no
-        statement behind a pooler (see :mod:`aria_db.poolers`) unless ``prepare_threshold`` is in
-        the URL or in ``connect_args``.
+        SQLAlchemy writes the schema into the statements of this package and into those on its
+        models (``schema_translate_map``). It does not change SQL text: qualify the names there.
+        The connections read every timestamp (see :mod:`aria_db.timestamps`). Behind a pooler they
+        prepare no statements (see :mod:`aria_db.poolers`), unless ``prepare_threshold`` is in the
+        URL or in ``connect_args``.
 
         :param options: passed to :func:`sqlalchemy.create_engine`.
         :raises InvalidConfiguration: ``prepare_threshold`` in the URL is no number.
@@ -75,7 +75,7 @@ class Database:
     def libpq_url(self) -> str:
         """Return the URL, password included, in the form that ``psql`` takes.
 
-        The schema is in it as the search path, which poolers drop or refuse.
+        A schema becomes the startup option ``search_path``, which poolers drop or refuse.
         """
         url = self.url.difference_update_query([_PREPARE_THRESHOLD])
         if self.schema is not None:
@@ -93,21 +93,23 @@ class Database:
 
     def _with_options(self, given: dict[str, Any]) -> tuple[sa.URL, dict[str, Any]]:
         """Return the URL and the options for an engine."""
-        # Of the server's own encoding, a client may know less than of UTF-8.
+        # By default it is the encoding of the database, which may lack characters of an argument.
         connect_args = {"client_encoding": "utf8", **given.get("connect_args", {})}
         text = self.url.query.get(_PREPARE_THRESHOLD)
         if text is not None:
             if text != "none" and not str(text).isdecimal():
                 raise InvalidConfiguration(
                     f"{_PREPARE_THRESHOLD} is {text!r}",
-                    hint="It is a number of executions, or none.",
+                    hint="Write the number of executions, or none.",
                 )
             threshold = None if text == "none" else int(str(text))
             connect_args.setdefault(_PREPARE_THRESHOLD, threshold)
         options = {**given, "connect_args": connect_args}
         if self.schema is not None:
-            translated = {"schema_translate_map": {None: self.schema}}
-            options["execution_options"] = {**translated, **given.get("execution_options", {})}
+            options["execution_options"] = {
+                **_for_schema(self.schema),
+                **given.get("execution_options", {}),
+            }
         return self.url.difference_update_query([_PREPARE_THRESHOLD]), options
 
     @staticmethod
@@ -116,6 +118,19 @@ class Database:
         clamp_timestamps(engine)
         if _PREPARE_THRESHOLD not in options["connect_args"]:
             detect_poolers(engine)
+
+
+def for_schema(engine: AsyncEngine, schema: str) -> AsyncEngine:
+    """Return an engine on the same connections whose statements are for a schema.
+
+    :param engine: the engine.
+    :param schema: the schema that is written into the statements of this package.
+    """
+    return engine.execution_options(**_for_schema(schema))
+
+
+def _for_schema(schema: str) -> dict[str, Any]:
+    return {"schema_translate_map": {None: schema}}
 
 
 def quoted(name: str) -> str:
@@ -137,8 +152,8 @@ def literal(text: str) -> str:
 def parse_url(text: str, name: str = "the database URL") -> sa.URL:
     """Return a URL for the driver psycopg from what people write.
 
-    Every form that libpq takes is read, such as a directory or several hosts in the place of one.
-    ``prepare_threshold`` is psycopg's: see :meth:`Database.engine`.
+    All forms of libpq's URLs work, also a directory or several hosts instead of one host. The
+    parameter ``prepare_threshold`` is psycopg's: see :meth:`Database.engine`.
 
     :param text: ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
     :param name: what an error calls it.
@@ -162,7 +177,7 @@ def parse_url(text: str, name: str = "the database URL") -> sa.URL:
         if re.fullmatch("[0-9,]*", str(given.get("port", ""))) is None:
             raise ValueError
     except (psycopg.Error, ValueError) as error:
-        # Not in the words of libpq, which may repeat the password.
+        # libpq's own message may contain the password.
         raise InvalidConfiguration(
             f"{name} cannot be read",
             hint="Write it as postgresql://user:password@host:5432/database.",
@@ -225,7 +240,7 @@ def _asks_for_embedded() -> bool:
         case other:
             raise InvalidConfiguration(
                 f"ARIA_DB_EMBEDDED is {other!r}",
-                hint="It is 1 for the embedded PostgreSQL; else unset it.",
+                hint="Use 1 for the embedded PostgreSQL, or unset it.",
             )
 
 
@@ -251,8 +266,8 @@ def opened(
     :param url: the database; by default the one that the environment names.
     :param schema: the schema; by default ``ARIA_DB_SCHEMA``.
     :param embedded: use the embedded PostgreSQL, whatever the environment names.
-    :raises InvalidConfiguration: the environment names no database, or two, or none that
-        can be read.
+    :raises InvalidConfiguration: the environment names no database, or two, or its URL cannot be
+        read.
     :raises aria_db.embedded.EmbeddedUnavailable: the embedded one is asked for and cannot run.
     """
     schema = schema or configured_schema()

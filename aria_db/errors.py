@@ -98,7 +98,7 @@ class InvalidArgument(DatabaseError):
 class UnsuitableEncoding(DatabaseError):
     """22P05, 22021: the database's encoding has no such character; nothing was done."""
 
-    default_hint = "The encoding of the database does not have this character. UTF8 has every one."
+    default_hint = "The encoding of the database lacks this character. UTF8 has all characters."
 
 
 class WrongState(DatabaseError):
@@ -149,7 +149,7 @@ class OutOfResources(DatabaseError):
 
 
 class ReadOnly(DatabaseError):
-    """25006: the database takes no changes: a hot standby, or one that was set to read-only."""
+    """25006: the database is read-only: a hot standby, or set so by its DBA."""
 
     default_hint = (
         "Nothing was done. Connect to the primary, or let the DBA switch "

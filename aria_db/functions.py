@@ -70,9 +70,9 @@ _TIMESTAMP = DateTime(timezone=True)
 
 
 class InstalledFunction(Function[Any]):
-    """A call of a function of this package, in the schema in which the engine finds the tables.
+    """A call of a function of this package, qualified with the schema of the engine.
 
-    SQLAlchemy's option ``schema_translate_map`` is for tables only.
+    SQLAlchemy applies ``schema_translate_map`` to tables only; this applies it to the call.
     """
 
     inherit_cache = True
@@ -575,7 +575,7 @@ def grant_archive_access(
     :param access: ``reader``, ``support``, ``app`` or ``operator``.
     :param revoking: whether to take it away.
     :param dry_run: whether only to return what it would run.
-    :return: a statement that gives the statements that it runs, a row each.
+    :return: a ``SELECT`` that returns the GRANT and REVOKE statements, one per row.
     :raises aria_db.errors.InvalidArgument: when executed: the access is none of these, or
         the role that is to lose it is the owner.
     :raises aria_db.errors.PermissionDenied: when executed: the caller may not grant.
@@ -592,10 +592,10 @@ def grant_archive_access(
 
 
 def repair_archive_access(*, dry_run: bool = False) -> Select[str]:
-    """Take from others what :func:`grant_archive_access` gives to nobody.
+    """Revoke privileges on aria-db's objects that :func:`grant_archive_access` never grants.
 
-    :param dry_run: whether only to return what it would run.
-    :return: a statement that gives the statements that it runs, a row each.
+    :param dry_run: return the statements without running them.
+    :return: a ``SELECT`` that returns the REVOKE statements, one per row.
     :raises aria_db.errors.PermissionDenied: when executed: the caller may not revoke.
     """
     return select(_installed.repair_archive_access(literal(dry_run, Boolean()), type_=String()))

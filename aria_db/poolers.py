@@ -1,8 +1,8 @@
 """Prepared statements behind a pooler.
 
-A pooler in transaction mode, such as pgbouncer, gives each transaction another connection to the
-server. A statement that one client has prepared is then run by another, or is not there. psycopg
-prepares a statement that it has executed five times.
+A pooler in transaction mode, such as pgbouncer, may run each transaction on another connection to
+the server. The name of a prepared statement is then unknown there, or is that of another client's
+statement. psycopg prepares a statement after it has executed it five times.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PID = sa.select(sa.func.pg_backend_pid())
 
 
 def detect_poolers(engine: sa.Engine) -> None:
-    """Let an engine's connections prepare no statement where a pooler is in between.
+    """Turn prepared statements off for those connections of an engine that go through a pooler.
 
     :param engine: an engine for psycopg; of an asynchronous one, its ``sync_engine``.
     """
@@ -29,9 +29,9 @@ def detect_poolers(engine: sa.Engine) -> None:
 async def refuse_prepared_statements(connection: AsyncConnection) -> None:
     """Raise an error if a connection would prepare statements through a pooler.
 
-    :param connection: a connection of any engine. Those of :func:`detect_poolers` are safe, and
-        cost nothing here.
-    :raises InvalidConfiguration: it prepares statements, and a pooler is in between.
+    :param connection: a connection of any engine. If :func:`detect_poolers` has set up the engine,
+        this asks the server nothing.
+    :raises InvalidConfiguration: it prepares statements, and goes through a pooler.
     """
     if sa.event.contains(connection.sync_engine, "connect", _prepare_nothing_behind_a_pooler):
         return
@@ -40,10 +40,10 @@ async def refuse_prepared_statements(connection: AsyncConnection) -> None:
         pid = await connection.scalar(_PID)
         if pid != _pid_of(raw.driver_connection):
             raise InvalidConfiguration(
-                "the engine prepares statements, and a pooler is between it and PostgreSQL: one "
-                "client would run the statements of another",
-                hint="Create it with connect_args={'prepare_threshold': None}, or use "
-                "Database(url).async_engine(), which finds out by itself.",
+                "the engine prepares statements and connects through a pooler: a client could run "
+                "the statements of another one",
+                hint="Create it with connect_args={'prepare_threshold': None}, or with "
+                "Database(url).async_engine(), which detects poolers.",
             )
 
 
@@ -67,6 +67,6 @@ def _prepares(driver_connection: Any) -> bool:
 
 
 def _pid_of(driver_connection: Any) -> int:
-    """Return the process id that came with the answer to the login, which may be a pooler's."""
+    """Return the process id that libpq got at login. A pooler sends one of its own."""
     pid: int = driver_connection.info.backend_pid
     return pid

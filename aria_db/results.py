@@ -204,7 +204,7 @@ class Purgeable:
     :param messages: their messages.
     :param oldest_archived_at: when the first of them was archived; None: it would delete none.
     :param newest_archived_at: when the last of them was archived.
-    :param held: sessions that are due and on hold, so that they stay.
+    :param held: sessions that are due but on hold: the purge keeps them.
     """
 
     of_type: str

@@ -141,7 +141,7 @@ def run_online() -> None:
         schema = schema or database.DEFAULT_SCHEMA
         schema_exists = sa.inspect(connectable).has_schema(schema)
         if not is_callers_transaction:
-            # Alembic is to begin one, and to commit it.
+            # Alembic must begin and commit its own.
             connectable.rollback()
         context.configure(connection=connectable, version_table_schema=schema, **OPTIONS)
         stack.enter_context(migrate.warnings_logged(connectable))
@@ -154,7 +154,7 @@ try:
     else:
         run_online()
 except InvalidConfiguration as error:
-    # A program that calls Alembic gets the exception; who typed `alembic` reads it.
+    # A program that calls Alembic gets the exception; the `alembic` command prints it.
     if config.cmd_opts is None:
         raise
     print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)

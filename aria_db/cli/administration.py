@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Annotated
 
@@ -83,14 +84,18 @@ def psql(
 
     The exit status is that of psql.
     """
+    from sqlalchemy.exc import DBAPIError
+
     from aria_db.cli.psql import run_psql
     from aria_db.install.schemas import find_schema, only_schema
 
     with opened(where) as database:
         engine = database.engine()
-        with engine.connect() as connection:
-            found = database.schema or only_schema(connection)
-            if database.schema is not None:
+        # If this cannot connect, psql says why, or asks for the password.
+        with suppress(DBAPIError), engine.connect() as connection:
+            if database.schema is None:
+                database = replace(database, schema=only_schema(connection))
+            else:
                 find_schema(connection, database.schema)
         engine.dispose()
-        raise typer.Exit(run_psql(replace(database, schema=found), arguments or []))
+        raise typer.Exit(run_psql(database, arguments or []))

@@ -28,9 +28,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Where:
-    """Where the database is, as far as options say so.
+    """What the options say about where the database is.
 
-    A command that takes one has the options ``--database-url``, ``--embedded`` and ``--schema``.
+    A command with a parameter ``where`` has the options ``--database-url``, ``--embedded`` and
+    ``--schema`` in its place.
 
     :param url: the database; None for what the environment names.
     :param embedded: whether it is the embedded PostgreSQL.
@@ -43,11 +44,11 @@ class Where:
 
 
 CONFIGURED = Where()
-"""What the environment names."""
+"""No option was given: use what the environment names."""
 
 
 class Commands(typer.Typer):
-    """An application, or a part of it, with commands that take a :class:`Where`."""
+    """A Typer application whose commands may take a :class:`Where`."""
 
     def command(self, *arguments: Any, **options: Any) -> Callable[[Function], Function]:
         """Add a command; see :meth:`typer.Typer.command`."""
@@ -59,7 +60,7 @@ class Commands(typer.Typer):
 
 
 def _expanding(register: Callable[[Callable[..., Any]], object]) -> Callable[[Function], Function]:
-    """Return what registers a command with the options that it stands for."""
+    """Return a decorator that registers a command, with options in the place of ``where``."""
 
     def registered(function: Function) -> Function:
         register(_with_options(function))
@@ -69,7 +70,7 @@ def _expanding(register: Callable[[Callable[..., Any]], object]) -> Callable[[Fu
 
 
 def _with_options(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Return a command with the options that its parameter ``where`` stands for."""
+    """Return a command that takes three options instead of the parameter ``where``."""
     signature = inspect.signature(function, eval_str=True)
     if "where" not in signature.parameters:
         return function
@@ -196,8 +197,8 @@ _Embedded = Annotated[
     bool,
     typer.Option(
         "--embedded",
-        help="Use a PostgreSQL of aria-db's own, for trying it. ARIA_DB_DATA says where its data "
-        "are. Or ARIA_DB_EMBEDDED=1.",
+        help="Try aria-db on a PostgreSQL of its own, whose data are where ARIA_DB_DATA says. "
+        "Or set ARIA_DB_EMBEDDED=1.",
     ),
 ]
 _Schema = Annotated[
@@ -272,6 +273,7 @@ def run_on(
     """
     import asyncio
 
+    from aria_db.database import for_schema
     from aria_db.errors import translated
     from aria_db.install.schemas import find_schema
     from aria_db.session_manager import NativeSessionManager
@@ -283,8 +285,7 @@ def run_on(
             with translated():
                 async with engine.connect() as connection:
                     schema = await connection.run_sync(find_schema, database.schema)
-            found = engine.execution_options(schema_translate_map={None: schema})
-            manager = NativeSessionManager(found).acting_as(
+            manager = NativeSessionManager(for_schema(engine, schema)).acting_as(
                 _this_user() if actor is None else actor
             )
             return await work(manager)

@@ -51,10 +51,10 @@ def limits_of(batch_size: int, max_runtime: timedelta | None, max_sessions: int 
 
 
 def require_answer(yes: bool) -> None:
-    """Check that a question has its answer, or that somebody can be asked.
+    """Check that --yes was given or that a terminal can ask.
 
-    :param yes: the answer, where it was given in advance.
-    :raises typer.BadParameter: nobody can be asked.
+    :param yes: whether it was given.
+    :raises typer.BadParameter: neither.
     """
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("not a terminal: pass --yes to confirm", param_hint="--yes")
@@ -203,7 +203,7 @@ def run_loop(loop: Loop, where: Where, actor: str | None = None) -> None:
 
 
 def print_reached(reached: Progress) -> None:
-    """Print how far batches came, for programs."""
+    """Print as JSON what the batches did."""
     document = {"dry_run": False, **asdict(replace(reached, left=None))}
     del document["left"]
     if reached.left is not None:

@@ -41,7 +41,7 @@ class PolicyAge:
 
 
 def is_short(purge_after: timedelta | None) -> bool:
-    """Return whether a purge_after is below one day, as that of a typo may be."""
+    """Return whether a purge_after is below one day, which may be a typo."""
     return purge_after is not None and purge_after < timedelta(days=1)
 
 

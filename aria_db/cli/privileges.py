@@ -40,7 +40,7 @@ def grant(
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Take from all roles what no --as gives. Without a role."),
+        typer.Option("--repair", help="Revoke from all roles what no --as grants. Takes no role."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the statements; change nothing.")
@@ -53,7 +53,7 @@ def grant(
     policies, conflicts, runs and checks. reader: the views. support: lists, transcripts and
     history of both places. The application needs privileges of its own for what it does with
     the live tables. --repair revokes what pg_restore --no-acl or a GRANT has opened: EXECUTE
-    for everybody, and writing to the archive and to aria-db's own tables. Prints the
+    for everybody, and write privileges on the archive and aria-db's own tables. Prints the
     statements that it runs.
     """
     if repair:

@@ -114,9 +114,7 @@ def purge(
     yes: Yes = False,
     allow_short: Annotated[
         bool,
-        typer.Option(
-            "--allow-short", help="Delete also where a policy's purge-after is below one day."
-        ),
+        typer.Option("--allow-short", help="Accept policies whose purge-after is below one day."),
     ] = False,
     actor: Actor = None,
     where: Where = CONFIGURED,
@@ -124,10 +122,10 @@ def purge(
 ) -> None:
     """Delete from the archive, for good, what the policies no longer keep.
 
-    It deletes nothing unless a policy says purge-after, and never a session on hold. It
-    says how much and how old that is, and asks before it begins. It asks again where a
-    policy's purge-after is below one day, which may be a typo; with --yes that needs
-    --allow-short. Ctrl-C or SIGTERM stops it as it stops a prune.
+    It deletes nothing unless a policy has a purge-after, and never a session on hold. Before
+    it begins, it says how many sessions it will delete and how old they are, and asks. If a
+    policy's purge-after is below one day, which may be a typo, it asks again; with --yes,
+    pass --allow-short as well. Ctrl-C or SIGTERM stops it as it stops a prune.
     """
     limits = limits_of(batch_size, max_runtime, max_sessions)
     if not dry_run:
@@ -136,7 +134,7 @@ def purge(
     async def look(
         manager: NativeSessionManager,
     ) -> tuple[list[Purgeable], Sequence[EngineArchivePolicy]]:
-        # Who does not ask needs no figures.
+        # Only the question and the dry run need the figures.
         counts = (
             []
             if yes and not dry_run

@@ -69,7 +69,7 @@ def serve(
     samples: Annotated[
         bool,
         typer.Option(
-            "--samples", help="With --embedded: upgrade it, and import sample conversations, first."
+            "--samples", help="With --embedded: first upgrade it and import sample conversations."
         ),
     ] = False,
     where: Where = CONFIGURED,

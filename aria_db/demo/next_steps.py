@@ -34,7 +34,7 @@ def print_next_steps(console: Console, directory: Path) -> None:
 
 def _command_line(directory: Path, arguments: list[str]) -> str:
     variable = f"ARIA_DB_DATA={_from_here(directory)}"
-    # A schema that the shell names would not be the demo's.
+    # The demo is installed in public.
     start = ["env", "-u", "ARIA_DB_SCHEMA"] if os.environ.get("ARIA_DB_SCHEMA") else []
     return shlex.join([*start, variable, *_program(), *arguments])
 

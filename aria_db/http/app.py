@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aria_db import __version__
-from aria_db.database import Database, configured_schema, configured_url
+from aria_db.database import Database, configured_schema, configured_url, for_schema
 from aria_db.errors import DatabaseError, InvalidConfiguration, translated
 from aria_db.http import health, problems, router, settings
 from aria_db.http.limits import DEFAULT, Limits
@@ -108,7 +108,7 @@ def create_app(
         try:
             schema = database.schema or await _only_schema(engine)
             if schema is not None:
-                engine = engine.execution_options(schema_translate_map={None: schema})
+                engine = for_schema(engine, schema)
             manager = NativeSessionManager(engine)
             yield State(
                 engine=engine,
@@ -194,13 +194,16 @@ def _engine(database: Database, limits: Limits) -> AsyncEngine:
 
 
 async def _only_schema(engine: AsyncEngine) -> str | None:
-    """Return the schema to use; None for the role's search path where none can be found now."""
+    """Return the only installed schema; None, for the search path of the role, if there is none.
+
+    The server starts without a database that answers, so that is no error.
+    """
     try:
         with translated():
             async with asyncio.timeout(health.TIMEOUT_SECONDS), engine.connect() as connection:
                 return await connection.run_sync(only_schema)
     except (TimeoutError, DatabaseError) as error:
-        _logger.warning("The schema could not be looked for: %s", error or "it took too long")
+        _logger.warning("Could not look up the schema: %s", error or "it took too long")
         return None
 
 

@@ -119,7 +119,7 @@ def _wait_for(database: Database, seconds: float) -> None:
 
 
 def _refuse_several_schemas(database: Database) -> None:
-    """Raise an error here, and not a traceback when the application starts."""
+    """Raise the error before the application starts, where it would be a traceback."""
     if database.schema is None:
         engine = with_connect_timeout(database).engine()
         try:

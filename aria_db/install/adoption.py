@@ -24,9 +24,9 @@ from aria_db.install.sql_objects import verbatim
 from aria_db.results import Hazard
 
 ADOPTED_SCHEMA = "aria_db"
-"""Where views over the tables of an application go, unless somebody names a schema."""
+"""The schema of the views over an application's tables, unless another one is named."""
 
-# The hazards that an adoption takes away.
+# The hazards that an adoption fixes.
 _MADE_EQUAL = ("column drift", "stricter NOT NULL")
 
 # What sql/installation/refuse_open_schema.sql refuses, as archive_hazards() calls it.
@@ -140,9 +140,9 @@ def plan(
 def default_schema(connection: sa.Connection, source: str | None = None) -> str:
     """Return the schema to install into where nobody names one.
 
-    The application uses the names of this package in ``public``, too: its own migrations create and
-    drop such tables, and it copies rows from them. So views over its tables get a schema of
-    their own; tables that have these names already are used where they are.
+    The application itself uses the names of this package in ``public``: its migrations create and
+    drop such tables, and it copies rows from them. So views over its tables go into a schema of
+    their own. Tables that have these names already stay where they are.
 
     :param connection: a connection to the database, in a transaction that is to be rolled back.
     :param source: the schema of the application's tables; by default the only one there is.
@@ -153,7 +153,7 @@ def default_schema(connection: sa.Connection, source: str | None = None) -> str:
 
 
 def _create_functions(connection: sa.Connection) -> None:
-    """Create the functions that look, for as long as the transaction takes."""
+    """Create the temporary functions that inspect the database."""
     *functions, _ = scripts()
     for statements in functions:
         connection.execute(verbatim(statements))
@@ -165,7 +165,7 @@ def _is_installed(connection: sa.Connection) -> bool:
 
 
 def _with_refusals(plan: AdoptionPlan) -> AdoptionPlan:
-    """Return the plan with the hazards that an installation refuses as problems."""
+    """Return the plan; a hazard that an installation would refuse becomes a problem."""
     refused = [hazard for hazard in plan.hazards if hazard.hazard == _OPEN_SCHEMA]
     problems = tuple(
         AdoptionStep("problem", hazard.object, hazard.detail, hazard.remedy, None)
@@ -216,6 +216,7 @@ def parse_x_argument(text: str) -> tuple[migrate.ChatTables, str | None]:
 
 
 def scripts() -> Iterator[str]:
-    """Give the SQL of the adoption: the functions that look, and last what executes."""
+    """Give the SQL of the adoption: the functions that inspect, and last the one that changes."""
+    yield (resources.SQL / "installation" / "rows_in_words.sql").read_text("utf-8")
     for file in sorted((resources.SQL / "adoption").glob("*.sql")):
         yield file.read_text("utf-8")

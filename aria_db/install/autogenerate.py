@@ -1,7 +1,7 @@
-"""What an application's own Alembic leaves alone: the tables that aria-db made.
+"""Keeps the tables of aria-db out of an application's ``alembic revision --autogenerate``.
 
-An application that has a history of revisions in the same database compares its models with all
-that is there. A table without a model looks like one to drop.
+Autogenerate compares the application's models with the whole database, and drops each table that
+has no model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ARCHIVES = sql_objects.CHAT_TABLES[2:]
 
 
 def include_name(name: str | None, type_: str, parent_names: Mapping[str, str | None]) -> bool:
-    """Tell Alembic's autogenerate whether to compare something: the option ``include_name``.
+    """Return whether autogenerate compares something: Alembic's option ``include_name``.
 
     For the ``env.py`` of an application in the same database, with ``include_schemas`` or
     without::
@@ -29,8 +29,7 @@ def include_name(name: str | None, type_: str, parent_names: Mapping[str, str | 
 
         context.configure(..., include_name=include_name)
 
-    A table for which the application's ``target_metadata`` has a model is the application's,
-    whatever its name.
+    If ``target_metadata`` has a model of a table, autogenerate compares it, whatever its name.
 
     :param name: the name of the thing in the database; None for the default schema.
     :param type_: what it is, such as ``table``.
@@ -50,14 +49,14 @@ def include_name(name: str | None, type_: str, parent_names: Mapping[str, str | 
 
 @functools.cache
 def _own_tables() -> frozenset[str]:
-    """Return the names of what the revisions create, and of the table with the revision."""
+    """Return the names of the tables that the revisions create, and of the version table."""
     objects = sql_objects.newest().values()
     tables = {found.name for found in objects if found.kind == "table"}
     return frozenset(tables | {migrate.VERSION_TABLE})
 
 
 def _running() -> MigrationContext | None:
-    """Return what compares; None where no ``env.py`` is running."""
+    """Return Alembic's running context; None outside of an ``env.py``."""
     try:
         return context.get_context()
     except (NameError, AttributeError):  # before Alembic's first env.py, and after one
@@ -78,10 +77,10 @@ def _has_model(running: MigrationContext, schema: str | None, name: str) -> bool
 
 
 def _is_archive(running: MigrationContext, schema: str | None, name: str) -> bool:
-    """Whether a table under a name of the application's is one that the moves archive into.
+    """Return whether a table with a name of the application's is an archive of aria-db's.
 
-    An adoption lays a view over such a table, and ``set_archive_dependent`` creates one. The
-    comments say so.
+    Two comments tell: an adoption writes one on the view over an adopted archive, and
+    ``set_archive_dependent`` writes one on an archive that it creates.
     """
     if running.connection is None:
         return False

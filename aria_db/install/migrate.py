@@ -158,9 +158,9 @@ def status(connection: sa.Connection, schema: str | None = None) -> Status:
 
 @contextmanager
 def warnings_logged(connection: sa.Connection) -> Iterator[None]:
-    """Log the server's warnings meanwhile, which psycopg drops and SQLAlchemy calls information.
+    """Log PostgreSQL's warnings as warnings: psycopg drops them.
 
-    :param connection: the connection; with another driver than psycopg it stays silent.
+    :param connection: the connection. With another driver than psycopg, nothing is logged.
     """
 
     def log(diagnostic: Any) -> None:

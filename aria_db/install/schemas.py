@@ -1,4 +1,4 @@
-"""In which schema of a database this package is installed."""
+"""Find the schema of a database in which aria-db is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RELATIONS = sa.table(
     *map(sa.column, ("relname", "relnamespace", "relkind")),
     schema="pg_catalog",
 )
-# The version table stays, empty, when all else is downgraded.
+# The version table alone does not tell: a downgrade to base leaves it behind.
 _OURS = ("aria_db_version", "engine_chat_sessions")
 
 
@@ -46,7 +46,7 @@ def only_schema(connection: sa.Connection) -> str | None:
         case schemas:
             raise InvalidConfiguration(
                 f"aria-db is installed in several schemas: {', '.join(schemas)}",
-                hint="Say which one: --schema NAME, or ARIA_DB_SCHEMA.",
+                hint="Name one with --schema, or with ARIA_DB_SCHEMA.",
             )
 
 
@@ -69,9 +69,9 @@ def find_schema(connection: sa.Connection, wanted: str | None = None) -> str:
         return schema
     schemas = installed_schemas(connection)
     if wanted not in schemas:
-        there = f"It is in {' and '.join(schemas)}. " if schemas else ""
+        there = f"It is installed in {' and '.join(schemas)}. " if schemas else ""
         raise NotUpgraded(
             f"aria-db is not installed in the schema {wanted}",
-            hint=f"{there}`aria-db upgrade --schema {wanted}` would install it there.",
+            hint=f"{there}To install it here, run `aria-db upgrade --schema {wanted}`.",
         )
     return wanted

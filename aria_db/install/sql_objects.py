@@ -353,7 +353,7 @@ class RunSqlScript(MigrateOperation):
 
 @Operations.register_operation("revoke_default_privileges")
 class RevokeDefaultPrivileges(MigrateOperation):
-    """Take from others what ``ALTER DEFAULT PRIVILEGES`` gave them to objects that are new.
+    """Revoke what ``ALTER DEFAULT PRIVILEGES`` has granted on new objects.
 
     :param names: tables and views, and functions with their argument types.
     """
@@ -363,13 +363,13 @@ class RevokeDefaultPrivileges(MigrateOperation):
 
     @classmethod
     def revoke_default_privileges(cls, operations: Operations, names: Sequence[str]) -> None:
-        """Take privileges from others: ``op.revoke_default_privileges(["aria_db_version"])``."""
+        """Revoke default privileges: ``op.revoke_default_privileges(["aria_db_version"])``."""
         operations.invoke(cls(names))
 
 
 @Operations.register_operation("create_schema_if_absent")
 class CreateSchemaIfAbsent(MigrateOperation):
-    """Create the schema of the functions, in which nobody else may create.
+    """Create the schema of the functions; nobody else may create objects in it.
 
     :param name: the schema's name.
     """
@@ -404,7 +404,7 @@ def _create(operations: Operations, operation: CreateSqlObject) -> None:
 
 
 def _create_all(operations: Operations, steps: Iterable[CreateSqlObject]) -> None:
-    """Create objects, and take from others what default privileges gave them."""
+    """Create objects, and revoke what default privileges have granted on them."""
     own: list[str] = []
     for step in steps:
         created = step.file

@@ -158,8 +158,8 @@ class Messages(Transactions):
     async def get_transcript(self, session_id: UUID) -> Transcript | None:
         """Return a session and its messages, live or archived.
 
-        The list of both places says where it is: an archived session can be shown to a role
-        that may not read the live tables.
+        It reads the live tables only for a live session, so that a role without privileges on
+        them can read an archived one.
 
         :return: the live one if a conflict has left it in both places; None if there
             is no such session.
@@ -169,7 +169,7 @@ class Messages(Transactions):
             times = await session.scalars(select(listed.archived_at).where(listed.id == session_id))
             archived = [time is not None for time in times]
             place: AnyPlace = ARCHIVE if all(archived) else LIVE
-            # Row-level security may hide from the caller what the list shows.
+            # Row-level security may hide a row that the list shows.
             found = await session.get(place.session, session_id) if archived else None
             if found is None:
                 return None

@@ -55,10 +55,10 @@ class Operations(Transactions):
         return [sql for (sql,) in await self._call(statement)]
 
     async def repair_access(self, *, dry_run: bool = False) -> Sequence[str]:
-        """Take from others what :meth:`grant_access` gives to nobody. Safe to repeat.
+        """Revoke privileges that :meth:`grant_access` never grants. Safe to repeat.
 
-        ``EXECUTE`` for everybody, which ``pg_restore --no-acl`` leaves behind, and writing to
-        aria-db's own tables and the archives.
+        These are ``EXECUTE`` for ``PUBLIC``, which ``pg_restore --no-acl`` leaves behind, and
+        write privileges on the archives and aria-db's own tables.
 
         :param dry_run: change nothing.
         :return: the statements that were run, or would be.

@@ -79,7 +79,7 @@ class Transactions:
 
 
 class _FirstCall:
-    """Whether the engine has been checked, for a manager and those that act as somebody else."""
+    """Checks the engine once, for a manager and its copies that act as somebody else."""
 
     def __init__(self) -> None:
         self._is_checked = False

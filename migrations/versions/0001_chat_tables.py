@@ -25,6 +25,7 @@ OPERATIONS = [
 
 
 def upgrade() -> None:
+    op.run_sql_script("rows_in_words")
     op.run_sql_script("refuse_beside_other_tables")
     op.run_sql_script("warn_of_publications")
     op.apply_sql_objects(OPERATIONS)

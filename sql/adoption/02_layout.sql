@@ -2,8 +2,8 @@
 --
 -- A: the application's chat_sessions and chat_messages, in a schema of its own.
 -- B: tables under the names of aria-db, in the target schema.
--- null: neither, or several and nobody said which. candidates has those in which there are chat
--- tables of an application; described says of each what it is called and how much is in it.
+-- null: there are none, or several sets and the caller named none. candidates lists the schemas that
+-- have chat tables of an application; described has the name and the size of each set.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_layout(wanted_source text, target text)
 RETURNS TABLE (layout text, source text, candidates text[], described text[])
 LANGUAGE sql
@@ -61,32 +61,14 @@ AS $function$
     candidates AS (
         SELECT
             chat.schema_name,
-            format(
-                '%I.%I (%s)', chat.schema_name, chat.table_name,
-                CASE
-                    WHEN filled.rows > 0 THEN format('about %s rows', filled.rows::bigint)
-                    WHEN filled.bytes = 0 THEN 'empty'
-                    ELSE pg_size_pretty(filled.bytes)
-                END
-            ) AS description
+            format('%I.%I (%s)', chat.schema_name, chat.table_name, pg_temp.rows_in_words(chat.table_id))
+                AS description
         FROM (
             SELECT schemas_of_a.schema_name, 'chat_sessions', schemas_of_a.sessions FROM schemas_of_a
             UNION ALL
             SELECT schema_of_b.schema_name, 'engine_chat_sessions', schema_of_b.sessions FROM schema_of_b
             WHERE schema_of_b.is_of_application
         ) AS chat (schema_name, table_name, table_id)
-        CROSS JOIN LATERAL (
-            SELECT
-                sum(greatest(part.reltuples, 0)) AS rows,
-                sum(pg_relation_size(part.oid)) AS bytes
-            FROM pg_catalog.pg_class AS part
-            WHERE
-                part.relkind = 'r'
-                AND (
-                    part.oid = chat.table_id
-                    OR part.oid IN (SELECT tree.relid FROM pg_partition_tree(chat.table_id) AS tree)
-                )
-        ) AS filled
     ),
 
     chosen AS (

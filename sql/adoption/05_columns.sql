@@ -5,10 +5,10 @@
 CREATE OR REPLACE FUNCTION pg_temp.adoption_columns(live oid, chat oid, named oid)
 RETURNS TABLE (
     wanted text, present text, missing text,
-    -- those that the archive does not let be null, though the live table does
+    -- those that are NOT NULL in the archive only
     not_null text,
-    -- the actions of ALTER TABLE that add those that are missing and let be null those that are not;
-    -- and those that let the added ones be null in a copy of the live table
+    -- additions: the actions of ALTER TABLE that add the missing columns and drop NOT NULL from the strict
+    -- ones; relaxations: those that drop NOT NULL from the added columns in a copy of the live table
     additions text, relaxations text,
     -- whether those that are present have the places that they should have
     is_in_order boolean,

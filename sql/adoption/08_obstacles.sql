@@ -69,7 +69,7 @@ AS $function$
             1,
             changes.path,
             'has ' || lost.what || ', which the new archive would not have',
-            'Drop that, and create it again afterwards.'
+            'Drop it, and create it again after the adoption.'
         FROM changes
         CROSS JOIN LATERAL (
             SELECT 'the statistics ' || statistics.stxname AS what

@@ -1,7 +1,7 @@
 -- adoption_kept: what a table or view that replaces another keeps of it.
 --
--- Privileges; where it is a table, comments, checks, storage options, statistics targets, the replica
--- identity, publications and the owner, too. adoption_obstacles has what is not kept.
+-- A view keeps the privileges. A table also keeps comments, checks, storage options, statistics targets,
+-- the replica identity, publications and the owner. adoption_obstacles refuses what cannot be kept.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_kept(replaced oid, path text, is_table boolean)
 RETURNS TABLE (description text, statement text)
 LANGUAGE sql
@@ -77,7 +77,7 @@ AS $function$
         SELECT
             3,
             old_column.attnum,
-            'keep how much ANALYZE samples of ' || quote_ident(old_column.attname),
+            'keep the statistics target of ' || quote_ident(old_column.attname),
             format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', path, old_column.attname, old_column.attstattarget)
         FROM pg_catalog.pg_attribute AS old_column
         WHERE
@@ -101,7 +101,7 @@ AS $function$
         SELECT
             4,
             0,
-            'keep it in the publication ' || quote_ident(publication.pubname),
+            'keep its place in the publication ' || quote_ident(publication.pubname),
             format('ALTER PUBLICATION %I ADD TABLE %s', publication.pubname, path)
         FROM pg_catalog.pg_publication_rel AS member
         INNER JOIN pg_catalog.pg_publication AS publication ON member.prpubid = publication.oid

@@ -56,7 +56,7 @@ BEGIN
                 v_change.table_path,
                 concat_ws(
                     '; ', 'add what it lacks: ' || v_change.missing,
-                    'let be null what the live table lets be null: ' || v_change.not_null
+                    'drop NOT NULL, as in the live table: ' || v_change.not_null
                 ),
                 v_change.alteration;
         END IF;

@@ -1,5 +1,5 @@
--- adoption_advice: what would help and is not needed: indexes that no adoption creates, and what to do
--- about publications, which no statement in this database does.
+-- adoption_advice: what would help but is not required. Indexes, with the statement; publications, without
+-- one, because the work is to be done at the subscriber.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_advice(layout text, source text, target text)
 RETURNS TABLE (object text, description text, statement text)
 LANGUAGE sql
@@ -37,7 +37,7 @@ AS $function$
     UNION ALL
     SELECT
         format('publication %I', publication.pubname),
-        'it will send the new tables, and a subscriber that has no such tables stops: adopt there first',
+        'it will send the new tables, and a subscriber without them stops: adopt there first',
         NULL
     FROM pg_catalog.pg_publication AS publication
     WHERE

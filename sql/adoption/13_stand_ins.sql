@@ -1,8 +1,8 @@
 -- adoption_stand_ins: temporary views and tables under the names of aria-db, as they will be.
 --
 -- archive_hazards() reads them instead, so that a plan can say what it would find after the
--- adoption. Columns that the adoption adds are left out. The comment of a table is the name that it
--- will have.
+-- adoption. Columns that the adoption adds are left out. The comment of a stand-in is the name that its
+-- table will have.
 CREATE OR REPLACE FUNCTION pg_temp.adoption_stand_ins(layout text, source text, target text)
 RETURNS TABLE (statement text)
 LANGUAGE sql

@@ -53,8 +53,8 @@ BEGIN
                     END IF;
                     v_is_new := v_kind = 'step' AND to_regclass(v_step.object) IS NULL;
                     EXECUTE v_step.statement;
-                    -- A view reads and writes the tables as its owner, and nothing but the functions writes to
-                    -- an archive. What is replaced gives its privileges in a later step.
+                    -- Others must not write through the view, which acts as its owner, nor to an archive,
+                    -- which is the functions' alone. A later step grants the privileges of what was replaced.
                     IF v_is_new THEN
                         PERFORM pg_temp.revoke_default_privileges(
                             ARRAY[v_step.object],

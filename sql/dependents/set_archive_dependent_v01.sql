@@ -76,7 +76,7 @@ BEGIN
                 schema_name, v_archive, table_name
             );
             EXECUTE format('CREATE INDEX ON %I.%I (archived_session_id)', schema_name, v_archive);
-            -- what default privileges gave to others: archived rows are for the functions to change
+            -- revoke what default privileges granted: only the functions change archived rows
             FOR v_grantee IN
                 SELECT DISTINCT coalesce(quote_ident(grantee.rolname), 'PUBLIC')
                 FROM pg_catalog.pg_class AS archive
@@ -88,7 +88,7 @@ BEGIN
             LOOP
                 EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %s', schema_name, v_archive, v_grantee);
             END LOOP;
-            -- it has no key, and a publication of all tables would refuse to let its rows go
+            -- it has no key, and in a publication of all tables PostgreSQL would refuse to delete its rows
             EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', schema_name, v_archive);
             EXECUTE format(
                 'COMMENT ON TABLE %I.%I IS %L',

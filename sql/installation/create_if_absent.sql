@@ -1,7 +1,7 @@
 -- create_if_absent: creates a table of the application where nothing has its name yet.
 --
--- A new archive may be read and not written by whom default privileges favour: nothing but the functions
--- writes to it. What they give on a live table is what the application works with.
+-- On a new archive, roles keep only SELECT of what default privileges grant: only the functions write to
+-- it. On a live table they keep everything, because the application works with it.
 CREATE OR REPLACE FUNCTION pg_temp.create_if_absent(table_name text, definition text)
 RETURNS void
 LANGUAGE plpgsql

@@ -1,6 +1,7 @@
 -- create_schema: creates the schema of the functions where it is absent.
 --
--- Without what default privileges give to others: who may create in it could act as the functions' owner.
+-- It revokes CREATE that default privileges grant to others: a role that may create objects in the schema
+-- could act as the functions' owner.
 CREATE OR REPLACE FUNCTION pg_temp.create_schema(schema_name text)
 RETURNS void
 LANGUAGE plpgsql

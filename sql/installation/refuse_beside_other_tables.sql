@@ -1,8 +1,8 @@
 -- Refuses an upgrade that would use empty chat tables beside those that hold the sessions.
 --
--- Empty ones that it would create, or that the application has created under the names of
--- aria-db. aria_db.chat_tables is 'beside' where the caller wants that, and 'adopt' where the
--- adoption has looked already.
+-- The upgrade would create the empty tables, or the application has created them under the names of
+-- aria-db. aria_db.chat_tables is 'beside' if the caller wants that, and 'adopt' if an adoption has
+-- checked already. pg_temp.rows_in_words must be there.
 DO $installation$
 DECLARE
     v_found record;
@@ -12,12 +12,7 @@ BEGIN
         min(namespace.nspname) FILTER (WHERE chat.relname = 'chat_sessions') AS source,
         string_agg(
             format(
-                '%I.%I (%s)', namespace.nspname, chat.relname,
-                CASE
-                    WHEN chat.reltuples > 0 THEN format('about %s rows', chat.reltuples::bigint)
-                    WHEN pg_relation_size(chat.oid) = 0 AND chat.relkind = 'r' THEN 'empty'
-                    ELSE pg_size_pretty(pg_relation_size(chat.oid))
-                END
+                '%I.%I (%s)', namespace.nspname, chat.relname, pg_temp.rows_in_words(chat.oid)
             ),
             ', ' ORDER BY namespace.nspname
         ) AS described,
@@ -45,7 +40,7 @@ BEGIN
             )
         )
         AND coalesce(current_setting('aria_db.chat_tables', TRUE), '') NOT IN ('beside', 'adopt')
-    -- the application's tables under the names of aria-db are no others
+    -- tables under the names of aria-db are a second set only beside a chat_sessions
     HAVING bool_or(chat.relname = 'chat_sessions') AND (v_named IS NULL OR bool_or(chat.oid = v_named));
     IF FOUND THEN
         RAISE EXCEPTION 'there are chat tables that an upgrade alone would not use: %', v_found.described

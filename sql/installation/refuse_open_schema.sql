@@ -1,6 +1,7 @@
 -- Refuses an installation in a schema in which somebody else may create objects.
 --
--- Before PostgreSQL 15 everybody could in public, and a database that was upgraded or restored keeps that.
+-- Before PostgreSQL 15 everybody could create objects in public. A database that was upgraded or restored
+-- since then still allows it.
 DO $installation$
 DECLARE
     v_schema text;
@@ -26,7 +27,7 @@ BEGIN
                 'else creates there.',
             HINT = 'Nothing was changed. REVOKE CREATE ON SCHEMA ' || v_schema || ' FROM ' || v_creators
                 || coalesce('; or run this as ' || v_owners || ', who owns the chat tables', '')
-                -- tables that are there already would be found from no other schema
+                -- tables of the application in this schema would not be found from another one
                 || CASE
                     WHEN v_is_own THEN '; or use a schema of its own: --schema aria_db (of alembic: -x schema=aria_db)'
                     ELSE ''

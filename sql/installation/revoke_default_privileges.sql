@@ -1,8 +1,8 @@
--- revoke_default_privileges: takes from others what default privileges gave them to new objects.
+-- revoke_default_privileges: revokes what default privileges have granted to others on new objects.
 --
--- ALTER DEFAULT PRIVILEGES acts at CREATE, whatever the new object is for. names are tables and views,
--- with the sequences of their identity columns, and functions with their argument types. keeping are
--- privileges that stay.
+-- ALTER DEFAULT PRIVILEGES applies to every new object. names lists tables and views (the sequences of
+-- their identity columns are included) and functions with their argument types. Privileges in keeping
+-- are not revoked.
 CREATE OR REPLACE FUNCTION pg_temp.revoke_default_privileges(names text[], keeping text[] DEFAULT '{}')
 RETURNS void
 LANGUAGE plpgsql

@@ -1,6 +1,6 @@
 -- Warns of publications that will send the tables which a revision creates.
 --
--- A subscriber that does not have such a table stops at its first row, with all that comes after it.
+-- A subscriber without such a table stops at its first row, and receives no further changes.
 DO $installation$
 DECLARE
     v_publication name;

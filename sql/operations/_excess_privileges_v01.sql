@@ -1,11 +1,13 @@
--- _excess_privileges: what others may do with aria-db's objects and archive_access() does not say.
+-- _excess_privileges: privileges on aria-db's objects that archive_access() does not list.
 --
--- A row per object, role and privilege: EXECUTE for PUBLIC, which is what pg_restore --no-acl leaves
--- behind, EXECUTE on internal functions and the owner's, and all but SELECT on aria-db's tables and views,
--- the archives among them, the tables beneath them and what was archived of other tables. What
--- archive_access() gives to anybody is no excess, and nothing is that a superuser or a member of the owner
--- has. The live tables are the application's to grant. Not SELECT: it changes nothing, and who may read is
--- for the owner to say. grantee is a name as SQL writes it.
+-- One row per object, role and privilege:
+--   functions: EXECUTE for PUBLIC, which pg_restore --no-acl leaves behind; EXECUTE for any role on
+--     internal functions and on those of the owner
+--   tables and views: every privilege but SELECT. These are aria-db's own, the archives, the tables
+--     beneath adopted archives, and the archives of dependents
+-- A privilege that archive_access() lists for any kind of access is not in excess. Superusers and members
+-- of the owner are left out. So are the live tables, which the application grants on. SELECT is left out
+-- because it changes nothing: the owner decides who reads. grantee is quoted as SQL needs it.
 CREATE OR REPLACE FUNCTION _excess_privileges()
 RETURNS TABLE (object_type text, object text, privilege text, grantee text, is_grantable boolean)
 LANGUAGE plpgsql
@@ -31,7 +33,13 @@ BEGIN
         SELECT known.id FROM known
         WHERE known.privilege <> 'EXECUTE'
         UNION
-        SELECT to_regclass('_table_beneath')
+        SELECT internal_view.oid FROM pg_catalog.pg_class AS internal_view
+        INNER JOIN pg_catalog.pg_proc AS moving ON internal_view.relnamespace = moving.pronamespace
+        WHERE
+            moving.oid = 'archive_sessions(uuid[], bigint, text)'::regprocedure
+            AND internal_view.relkind = 'v'
+            AND internal_view.relname LIKE E'\\_%'
+            AND obj_description(internal_view.oid, 'pg_class') LIKE 'Internal%'
         UNION
         SELECT chat.table_id FROM _chat_tables() AS chat
         WHERE chat.place = 'archive'
@@ -123,6 +131,6 @@ END;
 $function$;
 
 COMMENT ON FUNCTION _excess_privileges() IS
-'Internal: what others may do with the objects of aria-db and archive_access() does not say.';
+'Internal: privileges on the objects of aria-db that archive_access() does not list.';
 
 REVOKE ALL ON FUNCTION _excess_privileges() FROM public;

@@ -1,8 +1,9 @@
 -- _schema_creators: who else may create objects in the schema of the functions.
 --
--- The functions run as their owner and look for names in this schema. An operator that somebody creates
--- there, such as = for varchar, fits better than PostgreSQL's own, and would run as the owner. Superusers,
--- the functions' owner, the owners of schema and database, and members of these can do as much without it.
+-- The functions run as their owner and look up names in this schema. Somebody could create an operator
+-- there, such as = for varchar, which PostgreSQL prefers to its own and runs as the owner. Superusers, the
+-- functions' owner, the owners of schema and database, and their members are left out: they have such
+-- rights anyway.
 CREATE OR REPLACE FUNCTION _schema_creators()
 RETURNS TABLE (schema_name text, grantee text, role_id oid)
 LANGUAGE plpgsql

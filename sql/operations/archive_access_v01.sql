@@ -1,9 +1,9 @@
--- archive_access: what a reader, a support, an app and an operator may do, a row per privilege.
+-- archive_access: the privileges of each kind of access (reader, support, app, operator), one per row.
 --
 -- The one list of it: grant_archive_access() grants and revokes what is here, and
 -- repair_archive_access() revokes what is not. A privilege on a function is enough to call it; those
 -- that move rows need none on the tables. What the application does with the live tables are privileges
--- of its own, and not here; support, who are people, read transcripts of both places. A function is
+-- of its own, and not here. support is for people, who read transcripts of both places. A function is
 -- named with its arguments: the application may have another one of the same name.
 -- engine_archive_health needs EXECUTE on what it asks, and prune_old_sessions on what it calls.
 CREATE OR REPLACE FUNCTION archive_access()
@@ -81,6 +81,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION archive_access() IS
-'The privileges that grant_archive_access() gives a reader, a support, an app and an operator: a row each.';
+'The privileges of each kind of access (reader, support, app, operator), one per row. grant_archive_access() '
+'grants them.';
 
 REVOKE ALL ON FUNCTION archive_access() FROM public;

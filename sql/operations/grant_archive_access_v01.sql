@@ -1,4 +1,4 @@
--- grant_archive_access: gives a role what a reader, a support, an app or an operator needs.
+-- grant_archive_access: grants a role one kind of access: reader, support, app or operator.
 --
 --   SELECT grant_archive_access('aria_app', 'app');
 --
@@ -93,7 +93,7 @@ BEGIN
             FROM pg_catalog.pg_class
         ) AS installed
             ON
-                -- A function may have the oid of some table or index: after pg_upgrade many do.
+                -- A function may have the same oid as a relation; after pg_upgrade many do.
                 installed.catalogue = CASE covered.privilege WHEN 'EXECUTE' THEN 'pg_proc' ELSE 'pg_class' END
                 AND installed.oid = CASE
                     -- PostgreSQL 15 refuses to look for a function by a name without arguments.
@@ -120,7 +120,7 @@ END;
 $function$;
 
 COMMENT ON FUNCTION grant_archive_access(text, text, boolean, boolean) IS
-'Grants a role what a reader, a support, an app or an operator needs (archive_access() lists it), or '
-'revokes it; returns the statements.';
+'Grants a role one kind of access (reader, support, app or operator), or revokes it. archive_access() lists '
+'the privileges. Returns the statements.';
 
 REVOKE ALL ON FUNCTION grant_archive_access(text, text, boolean, boolean) FROM public;

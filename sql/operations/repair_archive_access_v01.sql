@@ -1,11 +1,10 @@
--- repair_archive_access: takes from others what archive_access() does not say.
+-- repair_archive_access: revokes privileges on aria-db's objects that archive_access() does not list.
 --
 --   SELECT repair_archive_access();
 --
--- EXECUTE from PUBLIC, which pg_restore --no-acl leaves behind, and from roles on what is the owner's; all
--- but SELECT on aria-db's tables and views and on the archives. What grant_archive_access() has given
--- stays. Returns the statements that it ran, or with dry_run would run. Safe to repeat. It runs as its
--- caller, who must be allowed to revoke: the owner of the objects, or a superuser.
+-- _excess_privileges() says which. What grant_archive_access() has granted stays. Returns the statements
+-- that it ran, or with dry_run would run. Safe to repeat. It runs as its caller, who must be allowed to
+-- revoke: the owner of the objects, or a superuser.
 CREATE OR REPLACE FUNCTION repair_archive_access(dry_run boolean DEFAULT FALSE)
 RETURNS SETOF text
 LANGUAGE plpgsql
@@ -48,7 +47,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- PostgreSQL only warns a caller who may not revoke, and says nothing where somebody else granted.
+    -- If the caller may not revoke, PostgreSQL only warns; if another role granted, it does nothing.
     SELECT * INTO v_excess
     FROM _excess_privileges()
     LIMIT 1;
@@ -62,7 +61,6 @@ END;
 $function$;
 
 COMMENT ON FUNCTION repair_archive_access(boolean) IS
-'Revokes what others may do with the objects of aria-db and archive_access() does not say; returns the '
-'statements.';
+'Revokes privileges on the objects of aria-db that archive_access() does not list. Returns the statements.';
 
 REVOKE ALL ON FUNCTION repair_archive_access(boolean) FROM public;

@@ -1,10 +1,9 @@
--- _purge_candidate: inside the purge and its dry run; archived sessions that their policy no longer keeps.
+-- _purge_candidate: archived sessions that their policy no longer keeps, for the purge and its dry run.
 --
--- Those whose archived_at is older than purge_after of their type's policy, or of '*' where the type has
--- none; not those that are live as well: which of the two is right is for a person to decide. One on hold is
--- shown as held.
--- Nothing but the session is in its FROM: the purge takes FOR UPDATE through this view, and must lock the
--- session alone.
+-- Their archived_at is older than purge_after of their type's policy, or of '*' if the type has none.
+-- Sessions that are live as well are left out: a person must decide which of the two is right. Sessions
+-- on hold are in it, with is_held.
+-- The purge locks rows through this view with FOR UPDATE. So the archive is the only table in its FROM.
 CREATE OR REPLACE VIEW _purge_candidate AS
 SELECT
     archived.id,

@@ -1,8 +1,8 @@
 -- count_purgeable_sessions: the dry run of the purge. Locks and deletes nothing.
 --
--- A row per session type that has sessions which their policy no longer keeps: how many sessions and messages
+-- One row per session type with sessions that their policy no longer keeps: how many sessions and messages
 -- a purge would delete now, when the first and the last of these sessions were archived (null: none), and
--- how many more wait behind a hold.
+-- how many more are on hold.
 CREATE OR REPLACE FUNCTION count_purgeable_sessions(session_type text DEFAULT NULL)
 RETURNS TABLE (
     of_type text,

@@ -1,9 +1,9 @@
 -- engine_archive_run_list: did the cron run, and what did it do.
 --
--- The run log with the state of each run. A run without an end whose connection is gone was
--- killed; its committed batches are kept. So was one without a batch for an hour: behind a pooler,
--- others use its connection. A standby does not see the connections of the primary: there, the
--- hour alone counts.
+-- The run log with the state of each run. An unfinished run was killed if its connection is gone; its
+-- committed batches are kept. It also counts as killed an hour after its last batch, because behind a
+-- pooler others use its connection. A standby does not see the connections of the primary, and goes by
+-- the hour alone.
 CREATE OR REPLACE VIEW engine_archive_run_list AS
 SELECT
     run.id,

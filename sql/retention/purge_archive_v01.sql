@@ -35,7 +35,7 @@ BEGIN
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{purge}');
     END IF;
-    -- A run has checked its type when it began: a batch may have deleted the last session of the type.
+    -- A run checked its type when it began. Since then a batch may have deleted the last session of the type.
     IF NOT EXISTS (
         SELECT 1 FROM engine_archive_run AS run
         WHERE run.id = purge_archive.run_id AND run.arguments ->> 'session_type' = purge_archive.session_type

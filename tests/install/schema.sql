@@ -900,7 +900,13 @@ BEGIN
         SELECT known.id FROM known
         WHERE known.privilege <> 'EXECUTE'
         UNION
-        SELECT to_regclass('_table_beneath')
+        SELECT internal_view.oid FROM pg_catalog.pg_class AS internal_view
+        INNER JOIN pg_catalog.pg_proc AS moving ON internal_view.relnamespace = moving.pronamespace
+        WHERE
+            moving.oid = 'archive_sessions(uuid[], bigint, text)'::regprocedure
+            AND internal_view.relkind = 'v'
+            AND internal_view.relname LIKE E'\\_%'
+            AND obj_description(internal_view.oid, 'pg_class') LIKE 'Internal%'
         UNION
         SELECT chat.table_id FROM _chat_tables() AS chat
         WHERE chat.place = 'archive'
@@ -995,7 +1001,7 @@ $$;
 -- Name: FUNCTION _excess_privileges(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public._excess_privileges() IS 'Internal: what others may do with the objects of aria-db and archive_access() does not say.';
+COMMENT ON FUNCTION public._excess_privileges() IS 'Internal: privileges on the objects of aria-db that archive_access() does not list.';
 
 --
 -- Name: _fill_missing_values(uuid[]); Type: FUNCTION; Schema: public; Owner: -
@@ -2355,7 +2361,7 @@ END;
 -- Name: FUNCTION archive_access(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.archive_access() IS 'The privileges that grant_archive_access() gives a reader, a support, an app and an operator: a row each.';
+COMMENT ON FUNCTION public.archive_access() IS 'The privileges of each kind of access (reader, support, app, operator), one per row. grant_archive_access() grants them.';
 
 --
 -- Name: archive_column_drift(); Type: FUNCTION; Schema: public; Owner: -
@@ -2888,7 +2894,13 @@ BEGIN
     WHERE
         NOT EXISTS (
             SELECT 1 FROM published AS other
-            WHERE other.publication_id = published.publication_id AND other.root_id = archive.table_id
+            WHERE
+                other.publication_id = published.publication_id
+                AND (
+                    other.root_id = archive.table_id
+                    -- the archive that an adoption will replace, and keep in its publications
+                    OR (archive.is_stand_in AND other.root_id = to_regclass(archive.name))
+                )
         )
         -- a table that an adoption will create, in the schema of the live one
         AND NOT (
@@ -3807,7 +3819,7 @@ BEGIN
             FROM pg_catalog.pg_class
         ) AS installed
             ON
-                -- A function may have the oid of some table or index: after pg_upgrade many do.
+                -- A function may have the same oid as a relation; after pg_upgrade many do.
                 installed.catalogue = CASE covered.privilege WHEN 'EXECUTE' THEN 'pg_proc' ELSE 'pg_class' END
                 AND installed.oid = CASE
                     -- PostgreSQL 15 refuses to look for a function by a name without arguments.
@@ -3837,7 +3849,7 @@ $$;
 -- Name: FUNCTION grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) IS 'Grants a role what a reader, a support, an app or an operator needs (archive_access() lists it), or revokes it; returns the statements.';
+COMMENT ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) IS 'Grants a role one kind of access (reader, support, app or operator), or revokes it. archive_access() lists the privileges. Returns the statements.';
 
 --
 -- Name: place_hold(uuid, text, text); Type: FUNCTION; Schema: public; Owner: -
@@ -4317,7 +4329,7 @@ BEGIN
     IF run_id IS NOT NULL THEN
         PERFORM _check_archive_run(run_id, '{purge}');
     END IF;
-    -- A run has checked its type when it began: a batch may have deleted the last session of the type.
+    -- A run checked its type when it began. Since then a batch may have deleted the last session of the type.
     IF NOT EXISTS (
         SELECT 1 FROM engine_archive_run AS run
         WHERE run.id = purge_archive.run_id AND run.arguments ->> 'session_type' = purge_archive.session_type
@@ -4492,7 +4504,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- PostgreSQL only warns a caller who may not revoke, and says nothing where somebody else granted.
+    -- If the caller may not revoke, PostgreSQL only warns; if another role granted, it does nothing.
     SELECT * INTO v_excess
     FROM _excess_privileges()
     LIMIT 1;
@@ -4509,7 +4521,7 @@ $$;
 -- Name: FUNCTION repair_archive_access(dry_run boolean); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.repair_archive_access(dry_run boolean) IS 'Revokes what others may do with the objects of aria-db and archive_access() does not say; returns the statements.';
+COMMENT ON FUNCTION public.repair_archive_access(dry_run boolean) IS 'Revokes privileges on the objects of aria-db that archive_access() does not list. Returns the statements.';
 
 --
 -- Name: resolve_session_conflict(uuid, text, text, text); Type: FUNCTION; Schema: public; Owner: -
@@ -5342,7 +5354,7 @@ BEGIN
                 schema_name, v_archive, table_name
             );
             EXECUTE format('CREATE INDEX ON %I.%I (archived_session_id)', schema_name, v_archive);
-            -- what default privileges gave to others: archived rows are for the functions to change
+            -- revoke what default privileges granted: only the functions change archived rows
             FOR v_grantee IN
                 SELECT DISTINCT coalesce(quote_ident(grantee.rolname), 'PUBLIC')
                 FROM pg_catalog.pg_class AS archive
@@ -5354,7 +5366,7 @@ BEGIN
             LOOP
                 EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %s', schema_name, v_archive, v_grantee);
             END LOOP;
-            -- it has no key, and a publication of all tables would refuse to let its rows go
+            -- it has no key, and in a publication of all tables PostgreSQL would refuse to delete its rows
             EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', schema_name, v_archive);
             EXECUTE format(
                 'COMMENT ON TABLE %I.%I IS %L',

@@ -124,7 +124,7 @@ def _privileges() -> Mutations:
     )
     yield fault(
         "_excess_privileges",
-        "the tables beneath the views are not looked at",
+        "the tables beneath the views are ignored",
         ("WHERE chat.place = 'archive'", "WHERE FALSE"),
         test=repairs.format(
             "test_the_tables_of_the_archives_and_of_what_was_archived_with_them_belong_to_it[views]"

@@ -302,7 +302,7 @@ def test_an_adopted_database_has_its_views_in_a_schema_that_every_client_finds(
     assert lines(cli("list", "--limit", 1))
     told, hint = cli_refusal(cli("archive", session(21), "--schema", "nosuch"))
     assert "not installed in the schema nosuch" in told
-    assert "It is in aria_db." in hint
+    assert "It is installed in aria_db." in hint
 
 
 def test_the_refusal_of_a_database_without_chat_tables_names_the_upgrade(

@@ -327,7 +327,7 @@ def test_revoking_takes_away_what_granting_gave_and_nothing_else(
     grant(connection, role, access, revoking=True)  # safe to repeat
 
     assert before["engine_chat_messages"] == WRITE
-    # support reads the live tables, and there is one SELECT on a table, whoever granted it
+    # support includes SELECT on the live tables, so revoking it also revokes a separate grant
     left = "INSERT UPDATE DELETE" if access == SUPPORT else WRITE
     live_tables = dict.fromkeys(("engine_chat_sessions", "engine_chat_messages"), left)
     assert privileges(connection, role) == before | live_tables

@@ -138,6 +138,7 @@ GRANTS = {
     "UPDATE ON aria_db_version": TABLES,
     "UPDATE ON SEQUENCE engine_archive_event_id_seq": TABLES,
     "UPDATE ON _table_beneath": TABLES,
+    "DELETE ON _purge_candidate": TABLES,
     "TRUNCATE ON engine_archive_policy": TABLES,
     "EXECUTE ON FUNCTION _remove_archived_copies": FUNCTIONS,
     "EXECUTE ON FUNCTION grant_archive_access": FUNCTIONS,
@@ -188,7 +189,7 @@ def test_what_is_everybodys_is_unsafe_although_a_kind_of_access_has_it(
 def test_the_tables_of_the_archives_and_of_what_was_archived_with_them_belong_to_it(
     connection: psycopg.Connection, chat: Chat, role: str
 ) -> None:
-    """Also the tables beneath the views, and the archives of other tables."""
+    """The tables beneath adopted archives, and the archives of dependents, belong to it as well."""
     session_id = new_session(connection)
     refer_to_messages(connection, chat, "CASCADE")
     add_feedback(connection, session_id)
