@@ -38,7 +38,7 @@ PIP_OPTIONS := --constraint constraints.txt --disable-pip-version-check
 WORKERS ?= 4
 PARALLEL := --numprocesses=$(WORKERS) --dist=worksteal
 # What calls SQLAlchemy, psycopg and Alembic.
-LOWEST := tests/session_manager tests/install/test_alembic.py tests/install/test_sql_objects.py \
+LOWEST := tests/session_manager tests/install/test_alembic.py tests/install/test_operations.py \
 	tests/install/test_schema.py tests/test_database.py tests/test_errors.py tests/test_functions.py
 
 .PHONY: demo test test-all test-lowest test-matrix test-isolation test-model test-faults test-mutations \

@@ -14,13 +14,14 @@ from alembic.operations import Operations
 
 from aria_db import database, models
 from aria_db.errors import InvalidConfiguration
-from aria_db.install import adoption, migrate, schemas, sql_objects
-from aria_db.install.sql_objects import (  # registers the operations of the revisions
+from aria_db.install import adoption, migrate, schemas
+from aria_db.install.operations import (  # registers the operations of the revisions
     CreateSchemaIfAbsent,
     RevokeDefaultPrivileges,
     RunSqlScript,
-    verbatim,
+    at_head,
 )
+from aria_db.install.sql_objects import verbatim
 
 config = context.config
 if config.config_file_name is not None and config.attributes.get("configure_logging", True):
@@ -66,7 +67,7 @@ def put_back_what_is_missing() -> None:
     connection = revisions.connection
     if connection is None or revisions.get_current_revision() != context.get_head_revision():
         return
-    for installed in sql_objects.at_head(context.script):
+    for installed in at_head(context.script):
         if installed.kind == "table":
             continue
         find = sa.func.to_regclass if installed.kind == "view" else sa.func.to_regprocedure

@@ -8,7 +8,7 @@ Revises: ${down_revision | comma,n}
 from alembic import op
 % if operations:
 
-from aria_db.install.sql_objects import ${", ".join(sorted({type(step).__name__ for step in operations}))}
+from aria_db.install.operations import ${", ".join(sorted({type(step).__name__ for step in operations}))}
 % endif
 ${imports if imports else ""}
 revision = "${up_revision}"

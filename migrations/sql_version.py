@@ -13,6 +13,7 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from aria_db.install import migrate, sql_objects
+from aria_db.install.operations import ReplaceSqlObject
 
 
 def make_next(name: str) -> tuple[Path, Path]:
@@ -26,7 +27,7 @@ def make_next(name: str) -> tuple[Path, Path]:
     if current.kind == "table":
         raise ValueError(
             f"{name} is a table: write a revision with AddColumnOp "
-            "(see aria_db/install/sql_objects.py)"
+            "(see aria_db/install/operations.py)"
         )
     version = current.version + 1
     copy = current.path.with_name(f"{name}_v{version:02}.sql")
@@ -37,7 +38,7 @@ def make_next(name: str) -> tuple[Path, Path]:
         f"{int(head[:4]) + 1:04}_{name.strip('_')}",
         f"Replace {name}.",
         head=head,
-        operations=[sql_objects.ReplaceSqlObject(name, version)],
+        operations=[ReplaceSqlObject(name, version)],
     )
     if script is None:
         raise RuntimeError(f"Alembic wrote no revision in {scripts.dir}")

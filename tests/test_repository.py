@@ -43,7 +43,7 @@ STATEMENT = re.compile(
 # Statements that are allowed outside sql/ and migrations/, each with its reason.
 ALLOWED = {
     # A DDL operation for the revisions, which name the object.
-    ("aria_db/install/sql_objects.py", "DROP {} {}"),
+    ("aria_db/install/operations.py", "DROP {} {}"),
 }
 
 ARCHIVES = r"engine_chat_(?:session|message)_archive"

@@ -1,8 +1,9 @@
 """Install aria-db in a database: the revisions, what they install, adoption.
 
-``migrate`` runs the revisions, ``adoption`` adopts the chat tables of an existing database
-first, ``sql_objects`` has the Alembic operations that install the files of ``sql/``, and
-``resources`` says where the files are. ``include_name`` is for an application that has revisions of
+``migrate`` runs the revisions, and ``adoption`` first adopts the chat tables of an existing
+database. ``operations`` has the Alembic operations that install the files of ``sql/``,
+``sql_objects`` reads these files, and ``resources`` says where they are. ``schemas`` finds the
+schema in which aria-db is installed. ``include_name`` is for an application that has revisions of
 its own in the same database.
 """
 

@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from aria_db import functions
 from aria_db.database import DEFAULT_SCHEMA, quoted
 from aria_db.install import migrate, resources, sql_objects
+from aria_db.install.operations import CreateSchemaIfAbsent, RevokeDefaultPrivileges, at_head
 from aria_db.install.schemas import only_schema
 from aria_db.install.sql_objects import verbatim
 from aria_db.results import Hazard
@@ -183,19 +184,19 @@ def _hazards(
     connection.execute(sa.select(sa.func.set_config("lock_timeout", migrate.LOCK_TIMEOUT, True)))
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(migrate.ADVISORY_LOCK)))
     operations = Operations(MigrationContext.configure(connection))
-    operations.invoke(sql_objects.CreateSchemaIfAbsent(target))
+    operations.invoke(CreateSchemaIfAbsent(target))
     stand_ins = sa.func.pg_temp.adoption_stand_ins(plan.layout, plan.source, target)
     for statement in connection.scalars(sa.select(stand_ins.column_valued())).all():
         connection.execute(verbatim(statement))
     created = [f"pg_temp.{name}" for name in sql_objects.CHAT_TABLES]
     scripts = ScriptDirectory.from_config(migrate.config(connection, target))
-    installed = sql_objects.at_head(scripts)
+    installed = at_head(scripts)
     for sql_object in installed:
         is_wanted = sql_object.kind != "table" or is_new
         if is_wanted and sql_object.name not in sql_objects.CHAT_TABLES:
             connection.execute(verbatim(sql_object.text))
             created += sql_object.signatures if is_new else ()
-    operations.invoke(sql_objects.RevokeDefaultPrivileges(created))
+    operations.invoke(RevokeDefaultPrivileges(created))
     connection.execute(sa.select(sa.func.pg_temp.adoption_use_stand_ins(target)))
     found = (Hazard(*row) for row in connection.execute(functions.archive_hazards()))
     return tuple(hazard for hazard in found if hazard.hazard not in _MADE_EQUAL)

@@ -9,7 +9,7 @@ created after the example of its live table. No later revision alters their colu
 
 from alembic import op
 
-from aria_db.install.sql_objects import CreateSqlObject
+from aria_db.install.operations import CreateSqlObject
 
 revision = "0001_chat_tables"
 down_revision = None

@@ -7,7 +7,7 @@ Revises: 0001_chat_tables
 from alembic import op
 
 from aria_db.install.migrate import VERSION_TABLE
-from aria_db.install.sql_objects import CreateSqlObject
+from aria_db.install.operations import CreateSqlObject
 
 revision = "0002_archive"
 down_revision = "0001_chat_tables"

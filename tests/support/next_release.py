@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.operations.ops import AddColumnOp
 
-from aria_db.install.sql_objects import ReplaceSqlObject
+from aria_db.install.operations import ReplaceSqlObject
 
 revision = {revision!r}
 down_revision = {down_revision!r}

@@ -278,7 +278,13 @@ def test_a_replaced_archive_keeps_checks_options_identity_sampling_and_publicati
     assert "archive not published" not in kinds
     assert one(connection, "SELECT count(*) FROM archive_hazards()") == len(planned.hazards)
     described = "\n".join(step.description for step in planned.steps)
-    for what in ("check named", "storage options", "statistics target of title", "identity", "publication"):
+    for what in (
+        "check named",
+        "storage options",
+        "statistics target of title",
+        "identity",
+        "publication",
+    ):
         assert what in described
 
 

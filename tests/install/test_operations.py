@@ -13,14 +13,13 @@ from alembic.runtime.migration import MigrationContext
 
 from aria_db.database import Database
 from aria_db.install import resources
-from aria_db.install.sql_objects import (
+from aria_db.install.operations import (
     CreateSqlObject,
     DropSqlObject,
     ReplaceSqlObject,
     SqlObjectOperation,
-    find,
-    newest,
 )
+from aria_db.install.sql_objects import find, newest
 from tests.support.installation import NOTHING, catalogue, connected, one, run_script
 
 # What SQLAlchemy, psycopg, psql or Python's formatting would each read in its own way.
