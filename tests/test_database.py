@@ -123,7 +123,7 @@ def test_a_url_may_say_when_statements_are_prepared(
     assert "prepare_threshold" not in asked.libpq_url()
 
 
-def test_a_url_with_another_threshold_is_refused() -> None:
+def test_an_invalid_prepare_threshold_in_a_url_is_refused() -> None:
     with pytest.raises(InvalidConfiguration, match="prepare_threshold is 'often'"):
         Database(parse_url("postgresql:///db?prepare_threshold=often")).engine()
 

@@ -95,7 +95,7 @@ def test_grant_refuses_what_it_does_not_know(cli: Cli, role: str) -> None:
 
 
 @BOTH_LAYOUTS
-def test_grant_repair_prints_the_statements_that_it_runs_and_check_is_content_again(
+def test_grant_repair_prints_the_statements_that_it_runs_and_check_is_green_again(
     cli: Cli, connection: psycopg.Connection, role: str, layout: str
 ) -> None:
     lines(cli("grant", role, "--as", "operator"))

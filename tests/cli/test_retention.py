@@ -662,7 +662,7 @@ def test_policies_are_set_in_part_and_unset(cli: Cli) -> None:
         ("never", None),
     ],
 )
-def test_a_purge_after_below_one_day_is_set_with_a_warning_how_it_was_read(
+def test_policy_set_warns_about_a_purge_after_below_one_day(
     cli: Cli, age: str, reading: str | None
 ) -> None:
     done = cli("policy", "set", "cron", "--purge-after", age)

@@ -174,7 +174,9 @@ def test_a_character_that_the_encoding_does_not_have_is_refused_by_name(in_encod
         assert "UTF8" in refused.json()["hint"]
 
 
-def test_bytes_that_are_no_text_are_shown_as_such(in_encoding: Any) -> None:
+def test_invalid_utf8_in_an_sql_ascii_database_is_shown_with_replacement_characters(
+    in_encoding: Any,
+) -> None:
     database: Database = in_encoding("SQL_ASCII")
     cli = command_line.on(database)
     with psycopg.connect(database.libpq_url(), autocommit=True) as connection:

@@ -153,7 +153,7 @@ def application_connection(
 @pytest.mark.slow
 @BOTH_LAYOUTS
 @both_ways
-def test_autogenerate_finds_nothing_that_is_not_the_applications(
+def test_autogenerate_finds_only_what_is_the_applications(
     include_schemas: bool,
     database: Database,
     application_connection: psycopg.Connection,
@@ -213,7 +213,7 @@ def test_without_it_autogenerate_drops_what_holds_archived_rows(
 
 @pytest.mark.slow
 @both_ways
-def test_a_table_of_which_the_application_has_a_model_is_compared_with_it(
+def test_a_table_with_a_model_of_the_application_is_compared(
     include_schemas: bool, database: Database, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     connection.execute("CREATE TABLE notes (id integer PRIMARY KEY)")
@@ -257,7 +257,7 @@ def test_the_tables_of_aria_db_are_left_out_in_whatever_schema_they_are(
 
 
 @pytest.mark.slow
-def test_what_a_downgrade_leaves_is_no_concern_of_the_application(
+def test_autogenerate_leaves_out_what_a_downgrade_leaves_behind(
     empty_database: Database, tmp_path: Path
 ) -> None:
     upgrade(empty_database)

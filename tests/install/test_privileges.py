@@ -233,26 +233,26 @@ def test_default_privileges_give_nothing_on_what_adopt_puts_back(
 # A schema in which others may create
 
 
-def _told_by_command(database: Database) -> str:
+def _refusal_by_command(database: Database) -> str:
     outcome = command_line.on(database)("upgrade")
     assert (outcome.returncode, outcome.stdout) == (1, "")
     return outcome.stderr
 
 
-def _told_by_upgrade(database: Database) -> str:
+def _refusal_by_upgrade(database: Database) -> str:
     with pytest.raises(errors.AdoptionRefused) as refused, errors.translated():
         upgrade(database)
     return f"{refused.value.message}\n{refused.value.hint}"
 
 
-def _told_by_alembic(database: Database) -> str:
+def _refusal_by_alembic(database: Database) -> str:
     process = start_alembic("upgrade", "head", DATABASE_URL=database.libpq_url())
     _, told = process.communicate(timeout=60)
     assert process.returncode != 0
     return told
 
 
-def _told_by_adopt(database: Database) -> str:
+def _refusal_by_adopt(database: Database) -> str:
     with (
         pytest.raises(errors.AdoptionRefused) as refused,
         connected(database) as connection,
@@ -268,11 +268,13 @@ def relations(connection: psycopg.Connection) -> list[Any]:
     ).fetchall()
 
 
-@pytest.mark.parametrize("told_by", [_told_by_upgrade, _told_by_command, _told_by_alembic])
+@pytest.mark.parametrize(
+    "refusal_by", [_refusal_by_upgrade, _refusal_by_command, _refusal_by_alembic]
+)
 @pytest.mark.parametrize("kind", ["a role", "PUBLIC"])
 def test_a_schema_in_which_others_may_create_is_refused_until_it_is_revoked(
     kind: str,
-    told_by: Callable[[Database], str],
+    refusal_by: Callable[[Database], str],
     stranger: str,
     empty_database: Database,
     empty_connection: psycopg.Connection,
@@ -280,7 +282,7 @@ def test_a_schema_in_which_others_may_create_is_refused_until_it_is_revoked(
     name = stranger if kind == "a role" else kind
     empty_connection.execute(f"GRANT CREATE ON SCHEMA public TO {name}")
 
-    told = told_by(empty_database)
+    told = refusal_by(empty_database)
 
     remedy = f"REVOKE CREATE ON SCHEMA public FROM {name}"
     assert f"{name} may create objects in schema public" in told
@@ -313,7 +315,7 @@ def test_adopt_refuses_such_a_schema_and_its_dry_run_says_so(
     before = relations(empty_connection)
 
     target = replace(empty_database, schema="public")
-    told = _told_by_adopt(target)
+    told = _refusal_by_adopt(target)
     planned = command_line.on(target)("adopt", layout.schema, "--dry-run")
 
     remedy = f"REVOKE CREATE ON SCHEMA public FROM {stranger}"
@@ -337,7 +339,7 @@ def test_the_role_that_owns_the_chat_tables_is_told_to_install(
         empty_connection.execute(f"COMMENT ON TABLE {table} IS NULL")
     empty_connection.execute(f"GRANT CREATE ON SCHEMA public TO {stranger}")
 
-    told = _told_by_command(empty_database)
+    told = _refusal_by_command(empty_database)
 
     assert f"run this as {stranger}" in told
     # from a schema of its own they would not be found

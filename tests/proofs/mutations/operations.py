@@ -127,7 +127,7 @@ def _privileges() -> Mutations:
         "the tables beneath the views are ignored",
         ("WHERE chat.place = 'archive'", "WHERE FALSE"),
         test=repairs.format(
-            "test_the_tables_of_the_archives_and_of_what_was_archived_with_them_belong_to_it[views]"
+            "test_a_repair_covers_archive_tables_and_the_archives_of_dependents[views]"
         ),
     )
     yield fault(
@@ -150,7 +150,7 @@ def _privileges() -> Mutations:
         ("            grantee_role.oid IS NULL\n            OR NOT (", "            NOT ("),
         test="install/test_privileges.py::"
         "test_a_schema_in_which_others_may_create_is_refused_until_it_is_revoked"
-        "[PUBLIC-_told_by_upgrade]",
+        "[PUBLIC-_refusal_by_upgrade]",
     )
     yield fault(
         "_schema_creators",

@@ -288,7 +288,7 @@ def test_a_publication_of_all_tables_or_of_no_deletes_is_no_hazard(
 
 
 @BOTH_LAYOUTS
-def test_a_published_table_without_a_replica_identity_lets_no_rows_go(
+def test_a_move_fails_on_a_published_table_without_a_replica_identity(
     connection: psycopg.Connection, chat: Chat
 ) -> None:
     session_id = new_session(connection)

@@ -252,7 +252,7 @@ def test_a_publication_of_all_tables_has_what_is_installed_as_the_documentation_
     assert hazards(pair.at_publisher) == []
 
 
-def test_nothing_is_said_where_publications_name_their_tables(
+def test_no_warning_where_publications_list_their_tables(
     pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair.at_publisher.execute("CREATE TABLE notes (id integer PRIMARY KEY)")

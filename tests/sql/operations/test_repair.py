@@ -186,7 +186,7 @@ def test_what_is_everybodys_is_unsafe_although_a_kind_of_access_has_it(
 
 
 @BOTH_LAYOUTS
-def test_the_tables_of_the_archives_and_of_what_was_archived_with_them_belong_to_it(
+def test_a_repair_covers_archive_tables_and_the_archives_of_dependents(
     connection: psycopg.Connection, chat: Chat, role: str
 ) -> None:
     """The tables beneath adopted archives, and the archives of dependents, belong to it as well."""

@@ -110,7 +110,7 @@ def test_a_policy_that_is_off_or_without_an_age_archives_nothing_by_age(
     assert where(connection, [kept, pruned]) == [LIVE, ARCHIVED]
 
 
-def test_ages_in_months_and_in_days_are_told_by_the_calendar(
+def test_ages_in_months_and_in_days_follow_the_calendar(
     connection: psycopg.Connection,
 ) -> None:
     set_policy(connection, "*", archive_after="1 month")
