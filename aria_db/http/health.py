@@ -126,7 +126,7 @@ async def _look(engine: AsyncEngine, schema: str | None, deadline: float) -> Hea
                 found = await connection.run_sync(migrate.status, schema)
     except (TimeoutError, BusyPool, DatabaseUnavailable) as error:
         # The message of a failed connection names hosts and roles: for the log.
-        _logger.error("%s", error or f"the database did not answer in {TIMEOUT_SECONDS:g} s")
+        _logger.error("%s", str(error) or f"the database did not answer in {TIMEOUT_SECONDS:g} s")
         return Health(
             status="unavailable", database="unavailable", hint=DatabaseUnavailable.default_hint
         )

@@ -25,6 +25,7 @@ from uuid import UUID
 import httpx
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from aria_db.database import Database
 from aria_db.errors import DatabaseError
@@ -148,6 +149,24 @@ class Sql:
         finish(stop_reason="nothing left")
         return answers
 
+    def undo(self, run_id: int) -> Answer:
+        """Restore what a run archived, batch after batch."""
+        (undo_id,) = self._act(
+            "begin_archive_run", kind="undo", arguments=Jsonb({"run_id": run_id})
+        )
+        finish = partial(self._call, "finish_archive_run", run_id=undo_id)
+        total = dict.fromkeys(("sessions", "messages", "left_behind"), 0)
+        try:
+            while batch := self._one("restore_run", run_id=run_id, undo_run_id=undo_id):
+                total = {name: value + batch[name] for name, value in total.items()}
+                if not batch["sessions"]:
+                    break
+        except Refused:
+            finish(stop_reason="failed")
+            raise
+        finish(stop_reason="nothing left")
+        return total
+
     def resolve(self, session_id: UUID, destination: str, kept: str | None) -> Answer | None:
         arguments = {"destination": destination, "keep": kept}
         return self._one("resolve_session_conflict", session_id=session_id, **arguments)
@@ -251,6 +270,9 @@ class Manager:
                 older_than=older_than, session_type=session_type, limits=Limits(batch_size)
             )
         )
+
+    def undo(self, run_id: int) -> Answer:
+        return self._last(self._manager.undo_batches(run_id))
 
     def purge(self, session_type: str | None, batch_size: int) -> Answer:
         limits = Limits(batch_size)
@@ -415,6 +437,9 @@ class CommandLine:
     def prune(self, prune: Prune) -> Answer:
         age = () if prune.older_than is None else ("--older-than", f"{prune.older_than.days}d")
         return self._retention("prune", prune.session_type, prune.batch_size, *age)
+
+    def undo(self, run_id: int) -> Answer:
+        return _answer(self._json("restore", "--run", run_id, "--yes"))
 
     def purge(self, session_type: str | None, batch_size: int) -> Answer:
         return self._retention("purge", session_type, batch_size, "--yes")

@@ -37,7 +37,7 @@ _MOVES = st.sampled_from(
     [
         *[("archive_all", None), ("restore_all", None)] * 3,
         *[("archive_all", ("archive", False)), ("restore_all", ("restore", False))] * 2,
-        *[("archive_all", ("prune", False)), ("restore_all", ("undo", False))],
+        ("archive_all", ("prune", False)),
         *[("archive_all", ("restore", False)), ("restore_all", ("archive", False))],
         *[("archive_all", ("archive", True)), ("restore_all", ("restore", True))],
     ]
@@ -400,6 +400,12 @@ class Machine(RuleBasedStateMachine):
             self.do(client, operation, ids)
         else:
             self.do("sql", "in_run", operation, ids, *run)
+
+    @precondition(lambda self: self.model.runs)
+    @rule(client=_NO_HTTP, back=st.integers(0, 3))
+    def undo(self, client: str, back: int) -> None:
+        """Undo one of the last runs, whatever it did, or one that does not exist."""
+        self.do(client, "undo", max(len(self.model.runs) + 1 - back, 1))
 
     @on("only archived", client=_EVERY)
     def restore(self, client: str, session: str) -> None:

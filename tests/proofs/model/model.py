@@ -32,7 +32,7 @@ ANSWERED = TIMES | {
     *("place", "sessions", "messages", "left_behind"),
 }
 # The kinds of run of which a call may be a batch.
-RUN_KINDS = {"archive_all": {"archive", "prune"}, "restore_all": {"restore", "undo"}}
+RUN_KINDS = {"archive_all": {"archive", "prune"}, "restore_all": {"restore"}}
 
 
 class Refused(Exception):
@@ -621,6 +621,29 @@ class Model:
         figures = (batches, total["sessions"], total["messages"])
         self.runs.append(Run(kind, self.actor, *figures, "nothing left"))
         return total
+
+    def undo(self, run_id: int) -> Answer:
+        """Restore what a run archived and nobody has touched since."""
+        if run_id > len(self.runs) or self.runs[run_id - 1].kind not in {"archive", "prune"}:
+            raise Refused(INVALID)  # such a run does not even begin
+
+        def due() -> list[UUID]:
+            self._refuse_drift()
+            return [key for key in self.archive.sessions if self._was_archived_by(run_id, key)]
+
+        def move(due: list[UUID], undo_run_id: int) -> tuple[int, Answer]:
+            restored = self.restore_all(due, undo_run_id).values()
+            total = _total(one["message_count"] for one in restored)
+            return bool(due), total | {"left_behind": 0}
+
+        return self._run("undo", due, move)
+
+    def _was_archived_by(self, run_id: int, session_id: UUID) -> bool:
+        at = integer(self.archive.sessions[session_id]["archived_at"])
+        return not self.is_live(session_id) and any(
+            (event.event, event.at, event.run_id) == ("archived", at, run_id)
+            for event in self.journal.get(session_id, [])
+        )
 
     def _purgeable(self, session_type: str | None) -> list[UUID]:
         """Return what a purge deletes, the first archived first."""
