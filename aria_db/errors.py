@@ -1,7 +1,8 @@
 """One exception per error that the SQL functions raise, and their common causes.
 
 PostgreSQL sends a SQLSTATE, a message and often a HINT. :func:`translated` turns
-what SQLAlchemy makes of them into one of these, with all three kept::
+what SQLAlchemy makes of them into one of these, with all three kept, whether the driver is
+psycopg, psycopg2 or asyncpg::
 
     try:
         with translated():
@@ -14,10 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 
 class AriaError(Exception):
@@ -200,33 +200,47 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
 }
 
 
+class _Report(NamedTuple):
+    """What PostgreSQL says of an error, in the protocol's fields."""
+
+    sqlstate: str | None
+    message: str | None
+    detail: str | None
+    hint: str | None
+
+
+def _report_of(original: BaseException | None) -> _Report:
+    """Read the report from the exception of a driver: psycopg, psycopg2 or asyncpg."""
+    diagnostic = getattr(original, "diag", None)
+    if diagnostic is not None:
+        return _Report(
+            diagnostic.sqlstate,
+            diagnostic.message_primary,
+            diagnostic.message_detail,
+            diagnostic.message_hint,
+        )
+    # SQLAlchemy wraps what asyncpg raises in an exception of its own.
+    reported = getattr(original, "__cause__", None)
+    names = ("sqlstate", "message", "detail", "hint")
+    return _Report(*(getattr(reported, name, None) for name in names))
+
+
 def from_dbapi(error: DBAPIError) -> DatabaseError:
     """Return the exception of this package for an error that SQLAlchemy raised.
 
-    :param error: what SQLAlchemy raised; ``error.orig`` is psycopg's.
+    :param error: what SQLAlchemy raised; ``error.orig`` is that of psycopg, psycopg2 or asyncpg.
     """
-    original = error.orig
-    if not isinstance(original, psycopg.Error):
-        return DatabaseError(str(original))
-    sqlstate = original.sqlstate
-    diagnostic = original.diag
+    sqlstate, message, detail, hint = _report_of(error.orig)
+    is_broken = isinstance(error, OperationalError) or error.connection_invalidated
     if sqlstate in _BY_SQLSTATE:
         kind = _BY_SQLSTATE[sqlstate]
-    elif isinstance(original, psycopg.OperationalError) and (
-        sqlstate is None or sqlstate.startswith("08")
-    ):
+    elif is_broken and (sqlstate is None or sqlstate.startswith("08")):
         kind = DatabaseUnavailable
     else:
         kind = DatabaseError
-    hint = diagnostic.message_hint
     if hint is None or kind is NotUpgraded:  # PostgreSQL's own would be about type casts
         hint = kind.default_hint
-    return kind(
-        diagnostic.message_primary or str(original),
-        sqlstate=sqlstate,
-        detail=diagnostic.message_detail,
-        hint=hint,
-    )
+    return kind(message or str(error.orig), sqlstate=sqlstate, detail=detail, hint=hint)
 
 
 @contextmanager
@@ -239,3 +253,6 @@ def translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise from_dbapi(error) from error
+    except ConnectionError as error:  # asyncpg's, which SQLAlchemy does not wrap
+        hint = DatabaseUnavailable.default_hint
+        raise DatabaseUnavailable(str(error), hint=hint) from error
