@@ -1,7 +1,7 @@
 # make demo    installs what it needs and shows the whole of it on an embedded PostgreSQL
 # make test    sets everything up and runs the tests that a change is likely to break (ten minutes)
 # make test-all
-#              runs all tests, the proofs and what is slow included (half an hour)
+#              runs all tests, the proofs and what is slow included (up to 43 minutes)
 # make test-lowest
 #              runs the tests of the manager, the functions and the revisions on the lowest versions
 #              of the core dependencies

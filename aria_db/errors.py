@@ -1,7 +1,7 @@
 """One exception per error that the SQL functions raise, and their common causes.
 
 PostgreSQL sends a SQLSTATE, a message and often a HINT. :func:`translated` turns
-what SQLAlchemy makes of them into one of these, with all three kept, whether the driver is
+what SQLAlchemy makes of them into one of these, and keeps all three. The driver may be
 psycopg, psycopg2 or asyncpg::
 
     try:
@@ -201,7 +201,7 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
 
 
 class _Report(NamedTuple):
-    """What PostgreSQL says of an error, in the protocol's fields."""
+    """What PostgreSQL reported of an error; all None if the driver failed by itself."""
 
     sqlstate: str | None
     message: str | None
@@ -219,7 +219,7 @@ def _report_of(original: BaseException | None) -> _Report:
             diagnostic.message_detail,
             diagnostic.message_hint,
         )
-    # SQLAlchemy wraps what asyncpg raises in an exception of its own.
+    # SQLAlchemy raises an exception of its own from asyncpg's.
     reported = getattr(original, "__cause__", None)
     names = ("sqlstate", "message", "detail", "hint")
     return _Report(*(getattr(reported, name, None) for name in names))
@@ -253,6 +253,6 @@ def translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise from_dbapi(error) from error
-    except ConnectionError as error:  # asyncpg's, which SQLAlchemy does not wrap
+    except ConnectionError as error:  # from asyncpg; SQLAlchemy does not wrap it
         hint = DatabaseUnavailable.default_hint
         raise DatabaseUnavailable(str(error), hint=hint) from error

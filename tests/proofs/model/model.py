@@ -31,7 +31,7 @@ ANSWERED = TIMES | {
     *("message_count", "newly_archived", "newly_restored", "newly_resolved"),
     *("place", "sessions", "messages", "left_behind"),
 }
-# The kinds of run of which a call may be a batch.
+# The kinds of run of which a call may be a batch. An undo has a method of its own.
 RUN_KINDS = {"archive_all": {"archive", "prune"}, "restore_all": {"restore"}}
 
 
@@ -634,7 +634,7 @@ class Model:
         def move(due: list[UUID], undo_run_id: int) -> tuple[int, Answer]:
             restored = self.restore_all(due, undo_run_id).values()
             total = _total(one["message_count"] for one in restored)
-            return bool(due), total | {"left_behind": 0}
+            return 1 if due else 0, total | {"left_behind": 0}
 
         return self._run("undo", due, move)
 
