@@ -51,10 +51,12 @@ from aria_db.results import (
     Dependent,
     Difference,
     Drift,
+    Emptied,
     Finding,
     Hazard,
     HistoryEvent,
     Hold,
+    LastMessage,
     Prunable,
     Pruned,
     Purgeable,
@@ -263,6 +265,27 @@ def delete_chat_session(session_id: UUID, actor: str | None = None) -> Select[UU
     return _rows(call, Deleted)
 
 
+def delete_chat_message(
+    session_id: UUID, message_id: UUID, actor: str | None = None
+) -> Select[bool]:
+    """Delete a message of a live session for good; the session counts one less.
+
+    :param session_id: the session.
+    :param message_id: the message.
+    :param actor: who is on record for it.
+    :return: a statement that gives whether that live session had such a message.
+    :raises aria_db.errors.SessionHeld: when executed: the session is on hold.
+    :raises aria_db.errors.RowsChanged: when executed: a trigger or rule kept the message.
+    """
+    call = _installed.delete_chat_message(
+        literal(session_id, Uuid()),
+        literal(message_id, Uuid()),
+        literal(actor, Text()),
+        type_=Boolean(),
+    )
+    return select(call)
+
+
 def delete_archived_session(
     session_id: UUID, actor: str | None = None
 ) -> Select[UUID, datetime, int]:
@@ -372,6 +395,69 @@ def count_prunable_sessions(
         literal(older_than, Interval()), literal(session_type, Text())
     )
     return _rows(call, Prunable)
+
+
+def end_zombie_sessions(batch_size: int = 500) -> Select[int]:
+    """End one batch of zombies: active sessions of the types scoped and cron whose job is gone.
+
+    They are last updated two hours ago or earlier, and stay last updated then.
+
+    :param batch_size: how many sessions at most.
+    :return: a statement that gives how many were ended; 0 when nothing is left.
+    :raises aria_db.errors.InvalidArgument: when executed: the batch size is below 1.
+    """
+    return select(
+        _installed.end_zombie_sessions(literal(batch_size, Integer()), type_=BigInteger())
+    )
+
+
+def count_zombie_sessions() -> Select[int]:
+    """Count what :func:`end_zombie_sessions` would end. Locks and ends nothing.
+
+    :return: a statement that gives how many.
+    """
+    return select(_installed.count_zombie_sessions(type_=BigInteger()))
+
+
+def delete_empty_sessions(
+    older_than: timedelta,
+    batch_size: int = 500,
+    run_id: int | None = None,
+    actor: str | None = None,
+) -> Select[int, int]:
+    """Delete for good one batch of live sessions without a message.
+
+    Sessions in use, held, soft-deleted, in the archive as well, or that rows of other tables
+    refer to, stay.
+
+    :param older_than: how long ago the last update, or the last restore, must be.
+    :param batch_size: how many sessions at most.
+    :param run_id: an open run of the kind ``empty``; None for no run.
+    :param actor: who is on record for it.
+    :return: a statement that gives 1 row ``(sessions, left_behind)``: how many were deleted, 0
+        when nothing is left that can be deleted now; and how many could not be deleted, which
+        :class:`aria_db.models.EngineArchiveLeft` lists.
+    :raises aria_db.errors.InvalidArgument: when executed: an argument is out of range.
+    """
+    call = _installed.delete_empty_sessions(
+        literal(older_than, Interval()),
+        literal(batch_size, Integer()),
+        literal(run_id, BigInteger()),
+        literal(actor, Text()),
+    )
+    return _rows(call, Emptied)
+
+
+def count_empty_sessions(older_than: timedelta) -> Select[int]:
+    """Count what :func:`delete_empty_sessions` would delete. Locks and deletes nothing.
+
+    :param older_than: as :func:`delete_empty_sessions`.
+    :return: a statement that gives how many.
+    :raises aria_db.errors.InvalidArgument: when executed, as :func:`delete_empty_sessions`.
+    """
+    return select(
+        _installed.count_empty_sessions(literal(older_than, Interval()), type_=BigInteger())
+    )
 
 
 def purge_archive(
@@ -564,6 +650,21 @@ def estimate_sessions(
         type_=BigInteger(),
     )
     return select(call)
+
+
+def last_message_times(place: str, session_ids: Iterable[UUID]) -> Select[UUID, datetime | None]:
+    """Tell when the last message of some sessions was written.
+
+    :param place: ``live`` or ``archive``: where to look.
+    :param session_ids: the sessions.
+    :return: a statement that gives a row ``(session_id, last_message_at)`` for each session that
+        has messages there.
+    :raises aria_db.errors.InvalidArgument: when executed: the place is neither.
+    """
+    call = _installed.last_message_times(
+        literal(place, Text()), literal(list(session_ids), ARRAY(Uuid()))
+    )
+    return _rows(call, LastMessage)
 
 
 def grant_archive_access(

@@ -114,14 +114,14 @@ class HistoryEvent:
     """Something that happened to a session.
 
     :param at: when.
-    :param event: ``archived``, ``restored``, ``held``, ``released``, ``resolved``, ``purged`` or
-        ``deleted``.
+    :param event: ``archived``, ``restored``, ``held``, ``released``, ``resolved``, ``purged``,
+        ``deleted`` or ``message_deleted``.
     :param actor: who did it, by what the caller said.
     :param role: the database role that connected.
     :param run_id: the bulk run that it was part of; None for none.
     :param message_count: the messages that moved or went with the session; None where none could.
-    :param detail: the reason of a hold, the place of a deletion, what a resolution kept; None
-        for the others.
+    :param detail: the reason of a hold, the place of a deletion, what a resolution kept, the
+        id of a message that was deleted; None for the others.
     """
 
     at: datetime
@@ -175,6 +175,19 @@ class Purged:
 
 
 @dataclass(frozen=True)
+class Emptied:
+    """What one batch of deleting empty sessions did.
+
+    :param sessions: sessions that it deleted; 0 when nothing is left that can be deleted now.
+    :param left_behind: sessions that could not be deleted;
+        :class:`aria_db.models.EngineArchiveLeft` lists them.
+    """
+
+    sessions: int
+    left_behind: int
+
+
+@dataclass(frozen=True)
 class Prunable:
     """What a prune would do for one session type.
 
@@ -213,6 +226,18 @@ class Purgeable:
     oldest_archived_at: datetime | None
     newest_archived_at: datetime | None
     held: int
+
+
+@dataclass(frozen=True)
+class LastMessage:
+    """When the last message of a session was written.
+
+    :param session_id: the session.
+    :param last_message_at: when; None if no message of it has a time.
+    """
+
+    session_id: UUID
+    last_message_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
--- _referring_keys: for the prune: the keys through which rows make the move of a session refuse, each
--- with the condition, as SQL, that such rows refer to a candidate.
+-- _referring_keys: for bulk work: the keys through which rows keep a session where it is, each with the
+-- condition, as SQL, that such rows refer to a candidate.
 --
--- One level: the keys of tables without handling, and those of sessions and messages to another session.
--- So a prune can leave such sessions out as a set. What hangs on rows that would move is found by the
--- move itself.
-CREATE OR REPLACE FUNCTION _referring_keys()
+-- One level: the keys of tables with one of these handlings (refuse: also those without any), and those of
+-- sessions and messages to another session. So a prune can leave such sessions out as a set. What hangs on
+-- rows that would move is found by the move itself.
+CREATE OR REPLACE FUNCTION _referring_keys(handlings text[] DEFAULT '{refuse}')
 RETURNS TABLE (child text, condition text)
 LANGUAGE sql
 STABLE
@@ -23,10 +23,10 @@ AS $function$
     FROM _dependent_keys() AS dependent
     WHERE
         dependent.parent_place = 'live'
-        AND (dependent.child_place IS NOT NULL OR coalesce(dependent.handling, 'refuse') = 'refuse');
+        AND (dependent.child_place IS NOT NULL OR coalesce(dependent.handling, 'refuse') = ANY(handlings));
 $function$;
 
-COMMENT ON FUNCTION _referring_keys() IS
-'Internal to the prune: the keys through which rows make a move refuse, with a condition as SQL.';
+COMMENT ON FUNCTION _referring_keys(text[]) IS
+'Internal to bulk work: the keys through which rows keep a session where it is, with a condition as SQL.';
 
-REVOKE ALL ON FUNCTION _referring_keys() FROM public;
+REVOKE ALL ON FUNCTION _referring_keys(text[]) FROM public;

@@ -14,14 +14,6 @@ SET jit = 'off'
 -- A row that a policy hides would be left behind: fail rather than not see it.
 SET row_security = 'off'
 AS $function$
-DECLARE
-    v_is_plain boolean;
-    v_sqlstate text;
-    v_message text;
-    v_detail text;
-    v_schema text;
-    v_table text;
-    v_constraint text;
 BEGIN
     IF session_id IS NULL THEN
         RAISE EXCEPTION 'session_id must not be NULL'
@@ -29,71 +21,12 @@ BEGIN
             HINT = 'Pass the id of the session to delete.';
     END IF;
 
-    v_is_plain := _lock_and_check_tables(is_move => FALSE);
-    PERFORM 1
-    FROM engine_chat_sessions AS live
-    WHERE live.id = delete_chat_session.session_id
-    FOR UPDATE;
-    IF NOT FOUND THEN
-        IF NOT v_is_plain THEN
-            PERFORM _set_constraints(FALSE);
-        END IF;
-        RETURN;
-    END IF;
-    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
-
-    IF NOT v_is_plain THEN
-        PERFORM _find_dependents('live', ARRAY[session_id], is_deletion => TRUE);
-    END IF;
-
-    deleted_at := clock_timestamp();
-    WITH
-    deleted_messages AS (
-        DELETE FROM engine_chat_messages AS live
-        WHERE live.session_id = delete_chat_session.session_id
-        RETURNING live.id
-    ),
-
-    deleted_session AS (
-        DELETE FROM engine_chat_sessions AS live
-        WHERE live.id = delete_chat_session.session_id
-    ),
-
-    no_longer_left AS (
-        DELETE FROM engine_archive_left AS left_behind
-        WHERE left_behind.session_id = delete_chat_session.session_id
-    )
-
-    INSERT INTO engine_archive_event AS journal
-    (session_id, event, at, actor, role, message_count, detail)
+    RETURN QUERY
     SELECT
-        delete_chat_session.session_id,
-        'deleted',
-        deleted_at,
-        _actor(delete_chat_session.actor),
-        session_user,
-        count(*),
-        '{"place": "live"}'
-    FROM deleted_messages
-    RETURNING
-        journal.session_id,
-        journal.message_count
-    INTO id, message_count;
-
-    IF NOT v_is_plain THEN
-        PERFORM _check_gone('live', ARRAY[session_id]);
-        PERFORM _set_constraints(FALSE);
-    END IF;
-    RETURN NEXT;
-EXCEPTION
-    WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS
-            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
-            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
-        PERFORM _raise_move_error(
-            'nowhere', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
-        );
-        RAISE;
+        deleted.id,
+        deleted.deleted_at,
+        deleted.message_count
+    FROM _delete_chat_sessions(ARRAY[session_id], NULL, actor) AS deleted;
 END;
 $function$;
 

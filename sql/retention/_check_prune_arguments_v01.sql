@@ -5,12 +5,7 @@ LANGUAGE plpgsql
 STABLE
 AS $function$
 BEGIN
-    IF older_than <= interval '0' OR older_than > interval '365000 days' THEN
-        RAISE EXCEPTION 'older_than is %, and must be more than zero and at most 365000 days', older_than
-            USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Pass an age such as interval ''30 days'', or NULL for what the policies say.';
-    END IF;
-
+    PERFORM _check_older_than(older_than);
     PERFORM _check_session_type(session_type);
 
     IF

@@ -1,7 +1,7 @@
 -- begin_archive_run: opens a row of the run log; its id is the run_id of the batches.
 --
--- Commit before the first batch, so that a run that is killed has a row, too. Arguments of a prune, a
--- purge or an undo that cannot be meant are refused here: such a run would only be a failed one in the log.
+-- Commit before the first batch, so that a run that is killed has a row, too. Arguments that cannot be
+-- meant are refused here: such a run would only be a failed one in the log.
 CREATE OR REPLACE FUNCTION begin_archive_run(
     kind text,
     arguments jsonb DEFAULT '{}',
@@ -20,6 +20,8 @@ BEGIN
         PERFORM _check_prune_arguments((arguments ->> 'older_than')::interval, arguments ->> 'session_type');
     ELSIF kind = 'purge' THEN
         PERFORM _check_session_type(arguments ->> 'session_type');
+    ELSIF kind = 'empty' THEN
+        PERFORM _check_older_than((arguments ->> 'older_than')::interval);
     ELSIF kind = 'undo' THEN
         PERFORM _check_undoable_run((arguments ->> 'run_id')::bigint);
     END IF;

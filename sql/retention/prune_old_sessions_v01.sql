@@ -3,7 +3,8 @@
 --   CALL prune_old_sessions();
 --   CALL prune_old_sessions(older_than => '90 days', max_runtime => '10 min');
 --
--- Calls prune_sessions and commits, until nothing is left or max_runtime is over;
+-- Without a session_type, it ends the zombies first (end_zombie_sessions), as the cleanup of the
+-- application does. Then it calls prune_sessions and commits, until nothing is left or max_runtime is over;
 -- the current batch is always finished. Writes a row of the run log and a NOTICE per
 -- batch. It needs no transaction around it: CALL it outside BEGIN.
 --
@@ -26,6 +27,8 @@ DECLARE
     v_run_id bigint;
     v_batch record;
     v_started_at timestamptz := clock_timestamp();
+    v_ends_zombies boolean := session_type IS NULL;
+    v_zombies bigint;
     v_batches bigint := 0;
     v_sessions bigint := 0;
     v_messages bigint := 0;
@@ -64,11 +67,17 @@ BEGIN
 
     WHILE v_stop_reason IS NULL LOOP
         BEGIN
-            EXECUTE format(
-                'SELECT sessions, messages, left_behind FROM %s.prune_sessions($1, $2, $3, $4, $5)', v_schema
-            )
-            INTO v_batch
-            USING older_than, session_type, batch_size, v_run_id, actor;
+            IF v_ends_zombies THEN
+                EXECUTE format('SELECT %s.end_zombie_sessions($1)', v_schema)
+                INTO v_zombies
+                USING batch_size;
+            ELSE
+                EXECUTE format(
+                    'SELECT sessions, messages, left_behind FROM %s.prune_sessions($1, $2, $3, $4, $5)', v_schema
+                )
+                INTO v_batch
+                USING older_than, session_type, batch_size, v_run_id, actor;
+            END IF;
         EXCEPTION
             WHEN query_canceled THEN
                 GET STACKED DIAGNOSTICS
@@ -90,6 +99,10 @@ BEGIN
 
         -- After a failed batch v_batch may have no value at all, and must not be read.
         CONTINUE WHEN v_stop_reason IS NOT NULL;
+        IF v_ends_zombies THEN
+            v_ends_zombies := v_zombies > 0;
+            CONTINUE;
+        END IF;
         IF v_batch.sessions = 0 THEN
             v_stop_reason := 'nothing left';
             CONTINUE;

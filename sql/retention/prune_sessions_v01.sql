@@ -234,27 +234,7 @@ BEGIN
         END;
     END LOOP;
 
-    -- At the end: a batch of which nothing could be moved was rolled back, and its locks are
-    -- gone. A session that another prune is writing down, or that is moving meanwhile, is locked.
-    IF v_left_ids <> '{}' THEN
-        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
-        SELECT
-            live.id,
-            prune_sessions.run_id,
-            refused.state,
-            refused.error,
-            refused.remedy
-        FROM unnest(v_left_ids, v_left_states, v_left_errors, v_left_remedies) AS refused (id, state, error, remedy)
-        INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
-        FOR NO KEY UPDATE OF live SKIP LOCKED
-        ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
-        SET
-            run_id = excluded.run_id,
-            sqlstate = excluded.sqlstate,
-            message = excluded.message,
-            remedy = excluded.remedy,
-            at = excluded.at;
-    END IF;
+    PERFORM _record_left_sessions(run_id, v_left_ids, v_left_states, v_left_errors, v_left_remedies);
     left_behind := cardinality(v_left_ids);
 
     -- Nothing else is left: the sessions that were not even picked.

@@ -15,6 +15,8 @@ COMMENT ON TABLE engine_archive_policy IS
 
 INSERT INTO engine_archive_policy (session_type, archive_after) VALUES
 ('*', interval '30 days'),
-('cron', interval '1 day');
+('cron', interval '1 day'),
+('swarm', interval '1 day'),
+('subagent', interval '1 day');
 
 REVOKE ALL ON TABLE engine_archive_policy FROM public;

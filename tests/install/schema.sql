@@ -407,6 +407,28 @@ $$;
 COMMENT ON FUNCTION public._check_gone(place text, session_ids uuid[]) IS 'Internal to the moves: AR006 where a place still holds rows of sessions that were deleted there.';
 
 --
+-- Name: _check_older_than(interval); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._check_older_than(older_than interval) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+BEGIN
+    IF older_than <= interval '0' OR older_than > interval '365000 days' THEN
+        RAISE EXCEPTION 'older_than is %, and must be more than zero and at most 365000 days', older_than
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass an age such as interval ''30 days''.';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION _check_older_than(older_than interval); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._check_older_than(older_than interval) IS 'Internal to bulk work: raises 22023 for an age that no session can have.';
+
+--
 -- Name: _check_prune_arguments(interval, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -414,12 +436,7 @@ CREATE FUNCTION public._check_prune_arguments(older_than interval, session_type 
     LANGUAGE plpgsql STABLE
     AS $$
 BEGIN
-    IF older_than <= interval '0' OR older_than > interval '365000 days' THEN
-        RAISE EXCEPTION 'older_than is %, and must be more than zero and at most 365000 days', older_than
-            USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Pass an age such as interval ''30 days'', or NULL for what the policies say.';
-    END IF;
-
+    PERFORM _check_older_than(older_than);
     PERFORM _check_session_type(session_type);
 
     IF
@@ -608,6 +625,96 @@ $$;
 --
 
 COMMENT ON FUNCTION public._compare_images(expected text[], actual text[]) IS 'Internal to the moves: AR006 where rows are not there as they were locked.';
+
+--
+-- Name: _delete_chat_sessions(uuid[], bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._delete_chat_sessions(session_ids uuid[], run_id bigint, actor text) RETURNS TABLE(id uuid, deleted_at timestamp with time zone, message_count bigint)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_is_plain boolean;
+    v_locked uuid[];
+    v_sqlstate text;
+    v_message text;
+    v_detail text;
+    v_schema text;
+    v_table text;
+    v_constraint text;
+BEGIN
+    v_is_plain := _lock_and_check_tables(is_move => FALSE);
+    v_locked := ARRAY(
+        SELECT live.id
+        FROM engine_chat_sessions AS live
+        WHERE live.id = ANY(session_ids)
+        ORDER BY live.id
+        FOR UPDATE
+    );
+    PERFORM _refuse_if_held(v_locked, 'deleted');
+
+    IF NOT v_is_plain THEN
+        PERFORM _find_dependents('live', v_locked, is_deletion => TRUE);
+    END IF;
+
+    RETURN QUERY
+    WITH
+    deleted_messages AS (
+        DELETE FROM engine_chat_messages AS live
+        WHERE live.session_id = ANY(v_locked)
+        RETURNING live.session_id
+    ),
+
+    deleted_sessions AS (
+        DELETE FROM engine_chat_sessions AS live
+        WHERE live.id = ANY(v_locked)
+    ),
+
+    no_longer_left AS (
+        DELETE FROM engine_archive_left AS left_behind
+        WHERE left_behind.session_id = ANY(v_locked)
+    )
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, run_id, message_count, detail)
+    SELECT
+        locked.id,
+        'deleted',
+        clock_timestamp(),
+        _actor(_delete_chat_sessions.actor),
+        session_user,
+        _delete_chat_sessions.run_id,
+        count(deleted_messages.session_id),
+        '{"place": "live"}'
+    FROM unnest(v_locked) AS locked (id)
+    LEFT JOIN deleted_messages ON locked.id = deleted_messages.session_id
+    GROUP BY locked.id
+    RETURNING
+        journal.session_id,
+        journal.at,
+        journal.message_count;
+
+    IF NOT v_is_plain THEN
+        PERFORM _check_gone('live', v_locked);
+        PERFORM _set_constraints(FALSE);
+    END IF;
+EXCEPTION
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS
+            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
+            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        PERFORM _raise_move_error(
+            'nowhere', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
+        );
+        RAISE;
+END;
+$$;
+
+--
+-- Name: FUNCTION _delete_chat_sessions(session_ids uuid[], run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._delete_chat_sessions(session_ids uuid[], run_id bigint, actor text) IS 'Internal: deletes live sessions and their messages for good, all of them or none.';
 
 --
 -- Name: _delete_dependents(uuid[]); Type: FUNCTION; Schema: public; Owner: -
@@ -1724,10 +1831,42 @@ $$;
 COMMENT ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint, reached timestamp with time zone) IS 'Internal to bulk work: adds a batch to the row of its run.';
 
 --
--- Name: _referring_keys(); Type: FUNCTION; Schema: public; Owner: -
+-- Name: _record_left_sessions(bigint, uuid[], text[], text[], text[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public._referring_keys() RETURNS TABLE(child text, condition text)
+CREATE FUNCTION public._record_left_sessions(run_id bigint, session_ids uuid[], sqlstates text[], messages text[], remedies text[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
+    SELECT
+        live.id,
+        _record_left_sessions.run_id,
+        refused.state,
+        refused.message,
+        refused.remedy
+    FROM unnest(session_ids, sqlstates, messages, remedies) AS refused (id, state, message, remedy)
+    INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
+    FOR NO KEY UPDATE OF live SKIP LOCKED
+    ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
+    SET
+        run_id = excluded.run_id,
+        sqlstate = excluded.sqlstate,
+        message = excluded.message,
+        remedy = excluded.remedy,
+        at = excluded.at;
+$$;
+
+--
+-- Name: FUNCTION _record_left_sessions(run_id bigint, session_ids uuid[], sqlstates text[], messages text[], remedies text[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public._record_left_sessions(run_id bigint, session_ids uuid[], sqlstates text[], messages text[], remedies text[]) IS 'Internal to bulk work: writes down the live sessions that a batch had to leave.';
+
+--
+-- Name: _referring_keys(text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public._referring_keys(handlings text[] DEFAULT '{refuse}'::text[]) RETURNS TABLE(child text, condition text)
     LANGUAGE sql STABLE ROWS 2
     AS $$
     SELECT
@@ -1743,14 +1882,14 @@ CREATE FUNCTION public._referring_keys() RETURNS TABLE(child text, condition tex
     FROM _dependent_keys() AS dependent
     WHERE
         dependent.parent_place = 'live'
-        AND (dependent.child_place IS NOT NULL OR coalesce(dependent.handling, 'refuse') = 'refuse');
+        AND (dependent.child_place IS NOT NULL OR coalesce(dependent.handling, 'refuse') = ANY(handlings));
 $$;
 
 --
--- Name: FUNCTION _referring_keys(); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION _referring_keys(handlings text[]); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public._referring_keys() IS 'Internal to the prune: the keys through which rows make a move refuse, with a condition as SQL.';
+COMMENT ON FUNCTION public._referring_keys(handlings text[]) IS 'Internal to bulk work: the keys through which rows keep a session where it is, with a condition as SQL.';
 
 --
 -- Name: _refuse_dependent(oid, name, text, uuid, text); Type: FUNCTION; Schema: public; Owner: -
@@ -2341,7 +2480,7 @@ CREATE FUNCTION public.archive_access() RETURNS TABLE(access text, object text, 
     LANGUAGE sql IMMUTABLE
     BEGIN ATOMIC
  WITH matrix(object, reader, support, app, operator) AS (
-          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_sessions'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_messages'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('archive_history(uuid)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_session_hold'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_purgeable_sessions(text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_restorable_sessions(bigint)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('restore_run(bigint, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text)
+          VALUES ('engine_chat_session_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_archive_list'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_session_all'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_archive_run_list'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_health'::text,'SELECT'::text,NULL::text,NULL::text,'SELECT'::text), ('archive_column_drift()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_hazards()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('archive_dependents()'::text,'EXECUTE'::text,NULL::text,NULL::text,'EXECUTE'::text), ('estimate_sessions(text, text, text, timestamptz, timestamptz)'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('last_message_times(text, uuid[])'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('archive_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('restore_sessions(uuid[], bigint, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_chat_message(uuid, uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('delete_archived_session(uuid, text)'::text,NULL::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_chat_sessions'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_messages'::text,NULL::text,'SELECT'::text,NULL::text,NULL::text), ('engine_chat_session_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('engine_chat_message_archive'::text,NULL::text,'SELECT'::text,'SELECT'::text,'SELECT'::text), ('archive_history(uuid)'::text,NULL::text,'EXECUTE'::text,'EXECUTE'::text,'EXECUTE'::text), ('engine_session_hold'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('aria_db_version'::text,NULL::text,NULL::text,'SELECT'::text,'SELECT'::text), ('prune_sessions(interval, text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_prunable_sessions(interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('prune_old_sessions(interval, text, integer, interval, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_zombie_sessions()'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('end_zombie_sessions(integer)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_empty_sessions(interval)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('delete_empty_sessions(interval, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('purge_archive(text, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_purgeable_sessions(text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('count_restorable_sessions(bigint)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('restore_run(bigint, integer, bigint, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('begin_archive_run(text, jsonb, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('finish_archive_run(bigint, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('place_hold(uuid, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('release_hold(uuid, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('session_conflict_differences(uuid)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('resolve_session_conflict(uuid, text, text, text)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('verify_archive(timestamptz)'::text,NULL::text,NULL::text,NULL::text,'EXECUTE'::text), ('engine_archive_policy'::text,NULL::text,NULL::text,NULL::text,'SELECT, INSERT, UPDATE, DELETE'::text), ('engine_archive_run'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_event'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_left'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_dependent'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_archive_candidate'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_session_conflict'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text), ('engine_conflict_resolution'::text,NULL::text,NULL::text,NULL::text,'SELECT'::text)
          )
   SELECT kind.access,
      matrix.object,
@@ -3263,6 +3402,8 @@ BEGIN
         PERFORM _check_prune_arguments((arguments ->> 'older_than')::interval, arguments ->> 'session_type');
     ELSIF kind = 'purge' THEN
         PERFORM _check_session_type(arguments ->> 'session_type');
+    ELSIF kind = 'empty' THEN
+        PERFORM _check_older_than((arguments ->> 'older_than')::interval);
     ELSIF kind = 'undo' THEN
         PERFORM _check_undoable_run((arguments ->> 'run_id')::bigint);
     END IF;
@@ -3295,6 +3436,39 @@ $$;
 --
 
 COMMENT ON FUNCTION public.begin_archive_run(kind text, arguments jsonb, actor text) IS 'Opens a row of the run log: prune, purge, archive, restore, undo or empty. Returns its id.';
+
+--
+-- Name: count_empty_sessions(interval); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_empty_sessions(older_than interval) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    SET row_security TO 'off'
+    AS $_$
+DECLARE
+    v_sessions bigint;
+BEGIN
+    PERFORM _check_older_than(older_than);
+    EXECUTE format(
+        'SELECT count(*) FROM _empty_candidate AS candidate WHERE candidate.age_from < now() - $1 AND NOT (%s)',
+        (
+            SELECT coalesce(string_agg(referring.condition, ' OR '), 'FALSE')
+            FROM _referring_keys('{refuse, move}') AS referring
+        )
+    )
+    INTO v_sessions
+    USING older_than;
+    RETURN v_sessions;
+END;
+$_$;
+
+--
+-- Name: FUNCTION count_empty_sessions(older_than interval); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.count_empty_sessions(older_than interval) IS 'The dry run of delete_empty_sessions: how many live sessions without a message it would delete.';
 
 --
 -- Name: count_prunable_sessions(interval, text); Type: FUNCTION; Schema: public; Owner: -
@@ -3435,6 +3609,24 @@ $$;
 COMMENT ON FUNCTION public.count_restorable_sessions(run_id bigint) IS 'The dry run of restore_run: what it would bring back, and what it would leave.';
 
 --
+-- Name: count_zombie_sessions(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_zombie_sessions() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    AS $$
+    SELECT count(*) FROM _zombie_session;
+$$;
+
+--
+-- Name: FUNCTION count_zombie_sessions(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.count_zombie_sessions() IS 'The dry run of end_zombie_sessions: how many sessions it would end.';
+
+--
 -- Name: delete_archived_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -3545,6 +3737,71 @@ $$;
 COMMENT ON FUNCTION public.delete_archived_session(session_id uuid, actor text) IS 'Deletes an archived session and its messages for good; AR003 while it is on hold. No row: no such archived session.';
 
 --
+-- Name: delete_chat_message(uuid, uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.delete_chat_message(session_id uuid, message_id uuid, actor text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    AS $$
+DECLARE
+    v_deleted bigint;
+BEGIN
+    IF session_id IS NULL OR message_id IS NULL THEN
+        RAISE EXCEPTION 'session_id and message_id must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the id of the session and that of the message to delete.';
+    END IF;
+
+    -- The session first, as everything that locks both.
+    PERFORM 1
+    FROM engine_chat_sessions AS live
+    WHERE live.id = delete_chat_message.session_id
+    FOR UPDATE;
+    PERFORM 1
+    FROM engine_chat_messages AS live
+    WHERE live.session_id = delete_chat_message.session_id AND live.id = delete_chat_message.message_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN FALSE;
+    END IF;
+    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
+
+    DELETE FROM engine_chat_messages AS live
+    WHERE live.session_id = delete_chat_message.session_id AND live.id = delete_chat_message.message_id;
+    GET DIAGNOSTICS v_deleted = ROW_COUNT;
+    IF v_deleted = 0 THEN
+        RAISE EXCEPTION 'a trigger or rule of engine_chat_messages kept message %', message_id
+            USING ERRCODE = 'AR006',
+            HINT = 'Nothing was deleted. SELECT * FROM archive_hazards() (`aria-db check`) lists the triggers.';
+    END IF;
+    UPDATE engine_chat_sessions AS live
+    SET message_count = greatest(live.message_count - 1, 0)
+    WHERE live.id = delete_chat_message.session_id;
+
+    INSERT INTO engine_archive_event AS journal
+    (session_id, event, at, actor, role, message_count, detail)
+    VALUES (
+        delete_chat_message.session_id,
+        'message_deleted',
+        clock_timestamp(),
+        _actor(delete_chat_message.actor),
+        session_user,
+        1,
+        jsonb_build_object('message_id', message_id)
+    );
+    RETURN TRUE;
+END;
+$$;
+
+--
+-- Name: FUNCTION delete_chat_message(session_id uuid, message_id uuid, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.delete_chat_message(session_id uuid, message_id uuid, actor text) IS 'Deletes a message of a live session for good; AR003 while the session is on hold. False: no such message.';
+
+--
 -- Name: delete_chat_session(uuid, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -3554,14 +3811,6 @@ CREATE FUNCTION public.delete_chat_session(session_id uuid, actor text DEFAULT N
     SET jit TO 'off'
     SET row_security TO 'off'
     AS $$
-DECLARE
-    v_is_plain boolean;
-    v_sqlstate text;
-    v_message text;
-    v_detail text;
-    v_schema text;
-    v_table text;
-    v_constraint text;
 BEGIN
     IF session_id IS NULL THEN
         RAISE EXCEPTION 'session_id must not be NULL'
@@ -3569,71 +3818,12 @@ BEGIN
             HINT = 'Pass the id of the session to delete.';
     END IF;
 
-    v_is_plain := _lock_and_check_tables(is_move => FALSE);
-    PERFORM 1
-    FROM engine_chat_sessions AS live
-    WHERE live.id = delete_chat_session.session_id
-    FOR UPDATE;
-    IF NOT FOUND THEN
-        IF NOT v_is_plain THEN
-            PERFORM _set_constraints(FALSE);
-        END IF;
-        RETURN;
-    END IF;
-    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');
-
-    IF NOT v_is_plain THEN
-        PERFORM _find_dependents('live', ARRAY[session_id], is_deletion => TRUE);
-    END IF;
-
-    deleted_at := clock_timestamp();
-    WITH
-    deleted_messages AS (
-        DELETE FROM engine_chat_messages AS live
-        WHERE live.session_id = delete_chat_session.session_id
-        RETURNING live.id
-    ),
-
-    deleted_session AS (
-        DELETE FROM engine_chat_sessions AS live
-        WHERE live.id = delete_chat_session.session_id
-    ),
-
-    no_longer_left AS (
-        DELETE FROM engine_archive_left AS left_behind
-        WHERE left_behind.session_id = delete_chat_session.session_id
-    )
-
-    INSERT INTO engine_archive_event AS journal
-    (session_id, event, at, actor, role, message_count, detail)
+    RETURN QUERY
     SELECT
-        delete_chat_session.session_id,
-        'deleted',
-        deleted_at,
-        _actor(delete_chat_session.actor),
-        session_user,
-        count(*),
-        '{"place": "live"}'
-    FROM deleted_messages
-    RETURNING
-        journal.session_id,
-        journal.message_count
-    INTO id, message_count;
-
-    IF NOT v_is_plain THEN
-        PERFORM _check_gone('live', ARRAY[session_id]);
-        PERFORM _set_constraints(FALSE);
-    END IF;
-    RETURN NEXT;
-EXCEPTION
-    WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS
-            v_sqlstate = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL,
-            v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
-        PERFORM _raise_move_error(
-            'nowhere', v_sqlstate, v_message, v_detail, v_schema, v_table, v_constraint, coalesce(v_is_plain, TRUE)
-        );
-        RAISE;
+        deleted.id,
+        deleted.deleted_at,
+        deleted.message_count
+    FROM _delete_chat_sessions(ARRAY[session_id], NULL, actor) AS deleted;
 END;
 $$;
 
@@ -3642,6 +3832,220 @@ $$;
 --
 
 COMMENT ON FUNCTION public.delete_chat_session(session_id uuid, actor text) IS 'Deletes a live session and its messages for good; AR003 while it is on hold. No row: no such live session.';
+
+--
+-- Name: delete_empty_sessions(interval, integer, bigint, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.delete_empty_sessions(older_than interval, batch_size integer DEFAULT 500, run_id bigint DEFAULT NULL::bigint, actor text DEFAULT NULL::text) RETURNS TABLE(sessions bigint, left_behind bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET jit TO 'off'
+    SET row_security TO 'off'
+    SET lock_timeout TO '100ms'
+    AS $_$
+DECLARE
+    -- SQL: whether rows of other tables refer to the candidate
+    v_is_referred text := 'FALSE';
+    v_picked uuid[];
+    v_empty uuid[];
+    -- picked before, and not deleted
+    v_passed uuid[] := '{}';
+    v_session_id uuid;
+    v_hint text;
+    v_left_ids uuid[] := '{}';
+    v_left_states text[] := '{}';
+    v_left_errors text[] := '{}';
+    v_left_remedies text[] := '{}';
+BEGIN
+    IF older_than IS NULL THEN
+        RAISE EXCEPTION 'older_than must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass an age such as interval ''15 minutes''.';
+    END IF;
+    PERFORM _check_older_than(older_than);
+    IF batch_size IS NULL OR batch_size < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass how many sessions one transaction may delete, for example 500.';
+    END IF;
+    IF run_id IS NOT NULL THEN
+        PERFORM _check_archive_run(run_id, '{empty}');
+    END IF;
+
+    -- Nothing refers to rows of plain tables.
+    IF NOT _lock_and_check_tables(is_move => FALSE) THEN
+        SELECT coalesce(string_agg(referring.condition, ' OR '), 'FALSE') INTO v_is_referred
+        FROM _referring_keys('{refuse, move}') AS referring;
+    END IF;
+
+    sessions := 0;
+    <<pick>>
+    LOOP
+        BEGIN
+            EXECUTE format(
+                $statement$
+                SELECT ARRAY(
+                    SELECT candidate.id
+                    FROM _empty_candidate AS candidate
+                    WHERE
+                        candidate.age_from < now() - $1
+                        AND candidate.id <> ALL($2)
+                        AND NOT (%s)
+                        AND NOT EXISTS (
+                            SELECT 1 FROM engine_archive_left AS left_already
+                            WHERE left_already.session_id = candidate.id AND left_already.run_id = $3
+                        )
+                    ORDER BY candidate.updated_at
+                    LIMIT $4
+                    FOR UPDATE SKIP LOCKED
+                )
+                $statement$,
+                v_is_referred
+            )
+            INTO v_picked
+            USING older_than, v_passed, run_id, batch_size;
+            EXIT pick WHEN v_picked = '{}';
+
+            -- What came while the rows were being locked is visible from here on, and nothing else can
+            -- come any more.
+            EXECUTE format(
+                $statement$
+                SELECT ARRAY(
+                    SELECT candidate.id
+                    FROM engine_chat_sessions AS candidate
+                    WHERE
+                        candidate.id = ANY($1)
+                        AND NOT EXISTS (
+                            SELECT 1 FROM engine_chat_messages AS message
+                            WHERE message.session_id = candidate.id
+                        )
+                        AND NOT EXISTS (
+                            SELECT 1 FROM engine_session_hold AS hold
+                            WHERE hold.session_id = candidate.id
+                        )
+                        AND NOT (%s)
+                )
+                $statement$,
+                v_is_referred
+            )
+            INTO v_empty
+            USING v_picked;
+
+            BEGIN
+                SELECT count(*) INTO sessions
+                FROM _delete_chat_sessions(v_empty, run_id, actor);
+            EXCEPTION
+                WHEN
+                    lock_not_available
+                    OR deadlock_detected
+                    OR integrity_constraint_violation
+                    OR SQLSTATE 'AR003'
+                    OR SQLSTATE 'AR005'
+                    OR SQLSTATE 'AR006'
+                    OR SQLSTATE 'AR007'
+                    THEN
+                    sessions := 0;
+                    FOREACH v_session_id IN ARRAY v_empty LOOP
+                        BEGIN
+                            PERFORM _delete_chat_sessions(ARRAY[v_session_id], run_id, actor);
+                            sessions := sessions + 1;
+                        EXCEPTION
+                            WHEN lock_not_available OR deadlock_detected THEN
+                                RAISE NOTICE 'session % is in use and left for a later run', v_session_id;
+                            WHEN
+                                integrity_constraint_violation
+                                OR SQLSTATE 'AR003'
+                                OR SQLSTATE 'AR005'
+                                OR SQLSTATE 'AR006'
+                                OR SQLSTATE 'AR007'
+                                THEN
+                                GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
+                                v_left_ids := v_left_ids || v_session_id;
+                                v_left_states := v_left_states || sqlstate;
+                                v_left_errors := v_left_errors || sqlerrm;
+                                v_left_remedies := v_left_remedies || nullif(v_hint, '');
+                                RAISE WARNING 'session % cannot be deleted: %', v_session_id, sqlerrm;
+                        END;
+                    END LOOP;
+            END;
+            EXIT pick WHEN sessions > 0;
+
+            -- Nothing of this batch can be deleted: unlock its rows before others are locked.
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found';
+        EXCEPTION
+            WHEN no_data_found THEN
+                sessions := 0;
+                v_passed := v_passed || v_picked;
+        END;
+    END LOOP;
+
+    PERFORM _record_left_sessions(run_id, v_left_ids, v_left_states, v_left_errors, v_left_remedies);
+    left_behind := cardinality(v_left_ids);
+    PERFORM _set_constraints(FALSE);
+    IF run_id IS NOT NULL AND sessions > 0 THEN
+        PERFORM _record_archive_batch(run_id, sessions, 0);
+    END IF;
+    RETURN NEXT;
+END;
+$_$;
+
+--
+-- Name: FUNCTION delete_empty_sessions(older_than interval, batch_size integer, run_id bigint, actor text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.delete_empty_sessions(older_than interval, batch_size integer, run_id bigint, actor text) IS 'Deletes one batch of live sessions without a message that are older than older_than. Returns how many; 0 when nothing is left that can be deleted now.';
+
+--
+-- Name: end_zombie_sessions(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.end_zombie_sessions(batch_size integer DEFAULT 500) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET row_security TO 'off'
+    SET lock_timeout TO '100ms'
+    AS $$
+DECLARE
+    -- A variable: a distributed table takes no condition on what is only known to be stable.
+    v_now CONSTANT timestamptz := now();
+    v_ended bigint;
+BEGIN
+    IF batch_size IS NULL OR batch_size < 1 THEN
+        RAISE EXCEPTION 'batch_size is %, and must be at least 1', batch_size
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass how many sessions one transaction may end, for example 500.';
+    END IF;
+
+    UPDATE engine_chat_sessions AS live
+    SET
+        status = 'ended',
+        ended_at = coalesce(live.ended_at, v_now),
+        -- metadata that is no object has no place for it
+        metadata = CASE
+            WHEN coalesce(jsonb_typeof(live.metadata), 'object') <> 'object' THEN live.metadata
+            ELSE coalesce(live.metadata, '{}') || '{"ended": true}'
+        END
+    WHERE
+        live.id = ANY(
+            ARRAY(
+                SELECT zombie.id
+                FROM _zombie_session AS zombie
+                ORDER BY zombie.id
+                LIMIT batch_size
+                FOR NO KEY UPDATE SKIP LOCKED
+            )
+        );
+    GET DIAGNOSTICS v_ended = ROW_COUNT;
+    RETURN v_ended;
+END;
+$$;
+
+--
+-- Name: FUNCTION end_zombie_sessions(batch_size integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.end_zombie_sessions(batch_size integer) IS 'Ends one batch of sessions of the types scoped and cron that are active two hours after their last update.';
 
 --
 -- Name: estimate_sessions(text, text, text, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
@@ -3852,6 +4256,45 @@ $$;
 COMMENT ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) IS 'Grants a role one kind of access (reader, support, app or operator), or revokes it. archive_access() lists the privileges. Returns the statements.';
 
 --
+-- Name: last_message_times(text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.last_message_times(place text, session_ids uuid[]) RETURNS TABLE(session_id uuid, last_message_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF place = 'live' THEN
+        RETURN QUERY
+        SELECT
+            message.session_id,
+            max(message.created_at)
+        FROM engine_chat_messages AS message
+        WHERE message.session_id = ANY(session_ids)
+        GROUP BY message.session_id;
+    ELSIF place = 'archive' THEN
+        RETURN QUERY
+        SELECT
+            message.session_id,
+            max(message.created_at)
+        FROM engine_chat_message_archive AS message
+        WHERE message.session_id = ANY(session_ids)
+        GROUP BY message.session_id;
+    ELSE
+        RAISE EXCEPTION 'place is %, and must be live or archive', coalesce(quote_literal(place), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass live for the live sessions, or archive.';
+    END IF;
+END;
+$$;
+
+--
+-- Name: FUNCTION last_message_times(place text, session_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.last_message_times(place text, session_ids uuid[]) IS 'When the last message of some sessions was written, live or archived; a row per session with messages.';
+
+--
 -- Name: place_hold(uuid, text, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -3939,6 +4382,8 @@ DECLARE
     v_run_id bigint;
     v_batch record;
     v_started_at timestamptz := clock_timestamp();
+    v_ends_zombies boolean := session_type IS NULL;
+    v_zombies bigint;
     v_batches bigint := 0;
     v_sessions bigint := 0;
     v_messages bigint := 0;
@@ -3977,11 +4422,17 @@ BEGIN
 
     WHILE v_stop_reason IS NULL LOOP
         BEGIN
-            EXECUTE format(
-                'SELECT sessions, messages, left_behind FROM %s.prune_sessions($1, $2, $3, $4, $5)', v_schema
-            )
-            INTO v_batch
-            USING older_than, session_type, batch_size, v_run_id, actor;
+            IF v_ends_zombies THEN
+                EXECUTE format('SELECT %s.end_zombie_sessions($1)', v_schema)
+                INTO v_zombies
+                USING batch_size;
+            ELSE
+                EXECUTE format(
+                    'SELECT sessions, messages, left_behind FROM %s.prune_sessions($1, $2, $3, $4, $5)', v_schema
+                )
+                INTO v_batch
+                USING older_than, session_type, batch_size, v_run_id, actor;
+            END IF;
         EXCEPTION
             WHEN query_canceled THEN
                 GET STACKED DIAGNOSTICS
@@ -4003,6 +4454,10 @@ BEGIN
 
         -- After a failed batch v_batch may have no value at all, and must not be read.
         CONTINUE WHEN v_stop_reason IS NOT NULL;
+        IF v_ends_zombies THEN
+            v_ends_zombies := v_zombies > 0;
+            CONTINUE;
+        END IF;
         IF v_batch.sessions = 0 THEN
             v_stop_reason := 'nothing left';
             CONTINUE;
@@ -4228,27 +4683,7 @@ BEGIN
         END;
     END LOOP;
 
-    -- At the end: a batch of which nothing could be moved was rolled back, and its locks are
-    -- gone. A session that another prune is writing down, or that is moving meanwhile, is locked.
-    IF v_left_ids <> '{}' THEN
-        INSERT INTO engine_archive_left AS left_before (session_id, run_id, sqlstate, message, remedy)
-        SELECT
-            live.id,
-            prune_sessions.run_id,
-            refused.state,
-            refused.error,
-            refused.remedy
-        FROM unnest(v_left_ids, v_left_states, v_left_errors, v_left_remedies) AS refused (id, state, error, remedy)
-        INNER JOIN engine_chat_sessions AS live ON refused.id = live.id
-        FOR NO KEY UPDATE OF live SKIP LOCKED
-        ON CONFLICT ON CONSTRAINT engine_archive_left_pkey DO UPDATE
-        SET
-            run_id = excluded.run_id,
-            sqlstate = excluded.sqlstate,
-            message = excluded.message,
-            remedy = excluded.remedy,
-            at = excluded.at;
-    END IF;
+    PERFORM _record_left_sessions(run_id, v_left_ids, v_left_states, v_left_errors, v_left_remedies);
     left_behind := cardinality(v_left_ids);
 
     -- Nothing else is left: the sessions that were not even picked.
@@ -5662,6 +6097,28 @@ $_$;
 COMMENT ON FUNCTION public.verify_archive(since timestamp with time zone) IS 'What contradicts that every session and message is in exactly one place: a row per finding, none when all is well. Read-only; since: only sessions archived since then.';
 
 --
+-- Name: engine_archive_event; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_archive_event (
+    session_id uuid NOT NULL,
+    id bigint NOT NULL,
+    event text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor text NOT NULL,
+    role text NOT NULL,
+    run_id bigint,
+    message_count bigint,
+    detail jsonb
+);
+
+--
+-- Name: TABLE engine_archive_event; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_archive_event IS 'The journal: who archived, restored, purged, deleted, held, released or resolved which session, and when.';
+
+--
 -- Name: engine_archive_policy; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -5679,6 +6136,35 @@ CREATE TABLE public.engine_archive_policy (
 --
 
 COMMENT ON TABLE public.engine_archive_policy IS 'The age at which sessions are archived, and archived ones purged, per session_type; * for all others.';
+
+--
+-- Name: engine_chat_message_archive; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_chat_message_archive (
+    archived_at timestamp with time zone NOT NULL,
+    id uuid CONSTRAINT engine_chat_messages_id_not_null NOT NULL,
+    session_id uuid CONSTRAINT engine_chat_messages_session_id_not_null NOT NULL,
+    agent_id character varying(100),
+    role character varying(20) CONSTRAINT engine_chat_messages_role_not_null NOT NULL,
+    content text CONSTRAINT engine_chat_messages_content_not_null NOT NULL,
+    thinking text,
+    tool_calls jsonb,
+    tool_results jsonb,
+    model character varying(200),
+    tokens_input integer,
+    tokens_output integer,
+    cost numeric(10,6),
+    latency_ms integer,
+    metadata jsonb,
+    created_at timestamp with time zone
+);
+
+--
+-- Name: TABLE engine_chat_message_archive; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_chat_message_archive IS 'Messages of archived chat sessions. Created by aria-db.';
 
 --
 -- Name: engine_chat_session_archive; Type: TABLE; Schema: public; Owner: -
@@ -5760,116 +6246,6 @@ CREATE TABLE public.engine_session_hold (
 COMMENT ON TABLE public.engine_session_hold IS 'Sessions that must stay where they are; place_hold() and release_hold() write it.';
 
 --
--- Name: _purge_candidate; Type: VIEW; Schema: public; Owner: -
---
-
-CREATE VIEW public._purge_candidate AS
- SELECT id,
-    session_type,
-    archived_at,
-    (EXISTS ( SELECT 1
-           FROM public.engine_session_hold held
-          WHERE (held.session_id = archived.id))) AS is_held
-   FROM public.engine_chat_session_archive archived
-  WHERE ((archived_at < ( SELECT max((now() - policy.purge_after)) AS max
-           FROM public.engine_archive_policy policy
-          WHERE policy.enabled)) AND (archived_at < (now() - ( SELECT
-                CASE
-                    WHEN policy.enabled THEN policy.purge_after
-                    ELSE NULL::interval
-                END AS "case"
-           FROM public.engine_archive_policy policy
-          WHERE ((policy.session_type)::text = ANY ((ARRAY[archived.session_type, '*'::character varying])::text[]))
-          ORDER BY ((policy.session_type)::text = '*'::text)
-         LIMIT 1))) AND (NOT (EXISTS ( SELECT 1
-           FROM public.engine_chat_sessions live
-          WHERE (live.id = archived.id)))));
-
---
--- Name: VIEW _purge_candidate; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON VIEW public._purge_candidate IS 'Internal to the purge and its dry run: archived sessions that their policy no longer keeps.';
-
---
--- Name: _table_beneath; Type: VIEW; Schema: public; Owner: -
---
-
-CREATE VIEW public._table_beneath AS
- SELECT named.oid AS relation,
-    COALESCE(shown.table_id, named.oid) AS table_id
-   FROM (pg_class named
-     LEFT JOIN LATERAL ( SELECT DISTINCT dependency.refobjid AS table_id
-           FROM (pg_rewrite view_rule
-             JOIN pg_depend dependency ON (((view_rule.oid = dependency.objid) AND (dependency.classid = ('pg_rewrite'::regclass)::oid) AND (dependency.refclassid = ('pg_class'::regclass)::oid) AND (view_rule.ev_class <> dependency.refobjid))))
-          WHERE ((view_rule.ev_class = named.oid) AND (view_rule.ev_type = '1'::"char"))) shown ON (true));
-
---
--- Name: VIEW _table_beneath; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON VIEW public._table_beneath IS 'Internal: the table in which a relation has its rows; of a simple view, the one that it shows.';
-
---
--- Name: aria_db_version; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.aria_db_version (
-    version_num character varying(32) NOT NULL
-);
-
---
--- Name: engine_archive_event; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.engine_archive_event (
-    session_id uuid NOT NULL,
-    id bigint NOT NULL,
-    event text NOT NULL,
-    at timestamp with time zone NOT NULL,
-    actor text NOT NULL,
-    role text NOT NULL,
-    run_id bigint,
-    message_count bigint,
-    detail jsonb
-);
-
---
--- Name: TABLE engine_archive_event; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.engine_archive_event IS 'The journal: who archived, restored, purged, deleted, held, released or resolved which session, and when.';
-
---
--- Name: engine_chat_message_archive; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.engine_chat_message_archive (
-    archived_at timestamp with time zone NOT NULL,
-    id uuid CONSTRAINT engine_chat_messages_id_not_null NOT NULL,
-    session_id uuid CONSTRAINT engine_chat_messages_session_id_not_null NOT NULL,
-    agent_id character varying(100),
-    role character varying(20) CONSTRAINT engine_chat_messages_role_not_null NOT NULL,
-    content text CONSTRAINT engine_chat_messages_content_not_null NOT NULL,
-    thinking text,
-    tool_calls jsonb,
-    tool_results jsonb,
-    model character varying(200),
-    tokens_input integer,
-    tokens_output integer,
-    cost numeric(10,6),
-    latency_ms integer,
-    metadata jsonb,
-    created_at timestamp with time zone
-);
-
---
--- Name: TABLE engine_chat_message_archive; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.engine_chat_message_archive IS 'Messages of archived chat sessions. Created by aria-db.';
-
---
 -- Name: engine_archive_candidate; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -5921,6 +6297,127 @@ CREATE VIEW public.engine_archive_candidate AS
 --
 
 COMMENT ON VIEW public.engine_archive_candidate IS 'Live sessions as the prune sees them: age, policy, when they are due, soft delete, hold, conflict.';
+
+--
+-- Name: engine_chat_messages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.engine_chat_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid NOT NULL,
+    agent_id character varying(100),
+    role character varying(20) NOT NULL,
+    content text NOT NULL,
+    thinking text,
+    tool_calls jsonb,
+    tool_results jsonb,
+    model character varying(200),
+    tokens_input integer,
+    tokens_output integer,
+    cost numeric(10,6),
+    latency_ms integer,
+    metadata jsonb DEFAULT '{}'::jsonb,
+    created_at timestamp with time zone DEFAULT now()
+);
+
+--
+-- Name: TABLE engine_chat_messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.engine_chat_messages IS 'Messages of live chat sessions. Created by aria-db.';
+
+--
+-- Name: _empty_candidate; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public._empty_candidate AS
+ SELECT id,
+    updated_at,
+    age_from
+   FROM public.engine_archive_candidate candidate
+  WHERE ((NOT (EXISTS ( SELECT 1
+           FROM public.engine_chat_messages message
+          WHERE (message.session_id = candidate.id)))) AND (NOT is_soft_deleted) AND (NOT is_held) AND (NOT is_conflicting));
+
+--
+-- Name: VIEW _empty_candidate; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public._empty_candidate IS 'Internal to delete_empty_sessions and its dry run: live sessions without a message.';
+
+--
+-- Name: _purge_candidate; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public._purge_candidate AS
+ SELECT id,
+    session_type,
+    archived_at,
+    (EXISTS ( SELECT 1
+           FROM public.engine_session_hold held
+          WHERE (held.session_id = archived.id))) AS is_held
+   FROM public.engine_chat_session_archive archived
+  WHERE ((archived_at < ( SELECT max((now() - policy.purge_after)) AS max
+           FROM public.engine_archive_policy policy
+          WHERE policy.enabled)) AND (archived_at < (now() - ( SELECT
+                CASE
+                    WHEN policy.enabled THEN policy.purge_after
+                    ELSE NULL::interval
+                END AS "case"
+           FROM public.engine_archive_policy policy
+          WHERE ((policy.session_type)::text = ANY ((ARRAY[archived.session_type, '*'::character varying])::text[]))
+          ORDER BY ((policy.session_type)::text = '*'::text)
+         LIMIT 1))) AND (NOT (EXISTS ( SELECT 1
+           FROM public.engine_chat_sessions live
+          WHERE (live.id = archived.id)))));
+
+--
+-- Name: VIEW _purge_candidate; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public._purge_candidate IS 'Internal to the purge and its dry run: archived sessions that their policy no longer keeps.';
+
+--
+-- Name: _table_beneath; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public._table_beneath AS
+ SELECT named.oid AS relation,
+    COALESCE(shown.table_id, named.oid) AS table_id
+   FROM (pg_class named
+     LEFT JOIN LATERAL ( SELECT DISTINCT dependency.refobjid AS table_id
+           FROM (pg_rewrite view_rule
+             JOIN pg_depend dependency ON (((view_rule.oid = dependency.objid) AND (dependency.classid = ('pg_rewrite'::regclass)::oid) AND (dependency.refclassid = ('pg_class'::regclass)::oid) AND (view_rule.ev_class <> dependency.refobjid))))
+          WHERE ((view_rule.ev_class = named.oid) AND (view_rule.ev_type = '1'::"char"))) shown ON (true));
+
+--
+-- Name: VIEW _table_beneath; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public._table_beneath IS 'Internal: the table in which a relation has its rows; of a simple view, the one that it shows.';
+
+--
+-- Name: _zombie_session; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public._zombie_session AS
+ SELECT id
+   FROM public.engine_chat_sessions live
+  WHERE (((status)::text = 'active'::text) AND ((session_type)::text = ANY ((ARRAY['scoped'::character varying, 'cron'::character varying])::text[])) AND (COALESCE(updated_at, created_at) < (now() - '02:00:00'::interval)));
+
+--
+-- Name: VIEW _zombie_session; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public._zombie_session IS 'Internal to end_zombie_sessions and its dry run: active sessions whose job is gone.';
+
+--
+-- Name: aria_db_version; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.aria_db_version (
+    version_num character varying(32) NOT NULL
+);
 
 --
 -- Name: engine_archive_dependent; Type: TABLE; Schema: public; Owner: -
@@ -6039,34 +6536,6 @@ CREATE VIEW public.engine_archive_run_list AS
 --
 
 COMMENT ON VIEW public.engine_archive_run_list IS 'Prune and purge runs with their state: running, finished, failed or killed.';
-
---
--- Name: engine_chat_messages; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.engine_chat_messages (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    session_id uuid NOT NULL,
-    agent_id character varying(100),
-    role character varying(20) NOT NULL,
-    content text NOT NULL,
-    thinking text,
-    tool_calls jsonb,
-    tool_results jsonb,
-    model character varying(200),
-    tokens_input integer,
-    tokens_output integer,
-    cost numeric(10,6),
-    latency_ms integer,
-    metadata jsonb DEFAULT '{}'::jsonb,
-    created_at timestamp with time zone DEFAULT now()
-);
-
---
--- Name: TABLE engine_chat_messages; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.engine_chat_messages IS 'Messages of live chat sessions. Created by aria-db.';
 
 --
 -- Name: engine_archive_health; Type: VIEW; Schema: public; Owner: -
@@ -6646,6 +7115,12 @@ REVOKE ALL ON FUNCTION public._check_archive_run(run_id bigint, kinds text[]) FR
 REVOKE ALL ON FUNCTION public._check_gone(place text, session_ids uuid[]) FROM PUBLIC;
 
 --
+-- Name: FUNCTION _check_older_than(older_than interval); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._check_older_than(older_than interval) FROM PUBLIC;
+
+--
 -- Name: FUNCTION _check_prune_arguments(older_than interval, session_type text); Type: ACL; Schema: public; Owner: -
 --
 
@@ -6674,6 +7149,12 @@ REVOKE ALL ON FUNCTION public._check_unseen_holds(session_ids uuid[]) FROM PUBLI
 --
 
 REVOKE ALL ON FUNCTION public._compare_images(expected text[], actual text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _delete_chat_sessions(session_ids uuid[], run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._delete_chat_sessions(session_ids uuid[], run_id bigint, actor text) FROM PUBLIC;
 
 --
 -- Name: FUNCTION _delete_dependents(session_ids uuid[]); Type: ACL; Schema: public; Owner: -
@@ -6766,10 +7247,16 @@ REVOKE ALL ON FUNCTION public._raise_move_error(place text, sqlstate_raised text
 REVOKE ALL ON FUNCTION public._record_archive_batch(run_id bigint, sessions bigint, messages bigint, reached timestamp with time zone) FROM PUBLIC;
 
 --
--- Name: FUNCTION _referring_keys(); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION _record_left_sessions(run_id bigint, session_ids uuid[], sqlstates text[], messages text[], remedies text[]); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public._referring_keys() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public._record_left_sessions(run_id bigint, session_ids uuid[], sqlstates text[], messages text[], remedies text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION _referring_keys(handlings text[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public._referring_keys(handlings text[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION _refuse_dependent(child_id oid, constraint_name name, action text, session_id uuid, place text); Type: ACL; Schema: public; Owner: -
@@ -6886,6 +7373,12 @@ REVOKE ALL ON FUNCTION public.archive_sessions(session_ids uuid[], run_id bigint
 REVOKE ALL ON FUNCTION public.begin_archive_run(kind text, arguments jsonb, actor text) FROM PUBLIC;
 
 --
+-- Name: FUNCTION count_empty_sessions(older_than interval); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.count_empty_sessions(older_than interval) FROM PUBLIC;
+
+--
 -- Name: FUNCTION count_prunable_sessions(older_than interval, session_type text); Type: ACL; Schema: public; Owner: -
 --
 
@@ -6904,16 +7397,40 @@ REVOKE ALL ON FUNCTION public.count_purgeable_sessions(session_type text) FROM P
 REVOKE ALL ON FUNCTION public.count_restorable_sessions(run_id bigint) FROM PUBLIC;
 
 --
+-- Name: FUNCTION count_zombie_sessions(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.count_zombie_sessions() FROM PUBLIC;
+
+--
 -- Name: FUNCTION delete_archived_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
 --
 
 REVOKE ALL ON FUNCTION public.delete_archived_session(session_id uuid, actor text) FROM PUBLIC;
 
 --
+-- Name: FUNCTION delete_chat_message(session_id uuid, message_id uuid, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.delete_chat_message(session_id uuid, message_id uuid, actor text) FROM PUBLIC;
+
+--
 -- Name: FUNCTION delete_chat_session(session_id uuid, actor text); Type: ACL; Schema: public; Owner: -
 --
 
 REVOKE ALL ON FUNCTION public.delete_chat_session(session_id uuid, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION delete_empty_sessions(older_than interval, batch_size integer, run_id bigint, actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.delete_empty_sessions(older_than interval, batch_size integer, run_id bigint, actor text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION end_zombie_sessions(batch_size integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.end_zombie_sessions(batch_size integer) FROM PUBLIC;
 
 --
 -- Name: FUNCTION estimate_sessions(place text, agent_id text, session_type text, created_from timestamp with time zone, created_before timestamp with time zone); Type: ACL; Schema: public; Owner: -
@@ -6932,6 +7449,12 @@ REVOKE ALL ON FUNCTION public.finish_archive_run(run_id bigint, stop_reason text
 --
 
 REVOKE ALL ON FUNCTION public.grant_archive_access(role_name text, access text, revoking boolean, dry_run boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION last_message_times(place text, session_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.last_message_times(place text, session_ids uuid[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION place_hold(session_id uuid, reason text, actor text); Type: ACL; Schema: public; Owner: -

@@ -197,6 +197,18 @@ def use(connection: psycopg.Connection, filled: Filled, chat: Chat, role: str) -
     connection.execute("CALL prune_old_sessions()")
     called.add("prune_old_sessions")
     function("purge_archive")
+    empty = session_of_age(connection, "1 day", 0)
+    zombie = session_of_age(connection, "1 day", session_type="scoped")
+    assert function("count_empty_sessions", older_than="1 hour")[0].count_empty_sessions == 1
+    assert function("delete_empty_sessions", older_than="1 hour")[0].sessions == 1
+    assert places(connection, empty) == GONE
+    assert function("end_zombie_sessions")[0].end_zombie_sessions == 1
+    assert len(function("last_message_times", place="live", session_ids=[zombie])) == 1
+    message_id = one(
+        connection, "SELECT id FROM engine_chat_messages WHERE session_id = %s LIMIT 1", zombie
+    )
+    function("delete_chat_message", session_id=zombie, message_id=message_id)
+    assert places(connection, zombie) == (1, 2, 0, 0)
 
     function("estimate_sessions", place="archive")
     conflict = new_session(connection)

@@ -274,6 +274,7 @@ async def test_the_manager_sends_neither(manager: NativeSessionManager, sent: li
         ended = await manager.end_session(session.id)
         assert ended is not None
         assert ended.ended_at is not None
+    await manager.update_session(session.id, title="another", metadata={})
     await manager.set_policy("cron", enabled=False)
     await manager.unset_policy("cron")
     await manager.list_policies()

@@ -82,6 +82,13 @@ def session_of_age(
     return session_id
 
 
+def sessions_of_age(
+    connection: psycopg.Connection, count: int, age: str, **columns: object
+) -> list[UUID]:
+    """Insert live sessions, last updated so long ago."""
+    return [session_of_age(connection, age, **columns) for _ in range(count)]
+
+
 def old_sessions(connection: psycopg.Connection, count: int, **columns: object) -> list[UUID]:
     """Insert sessions that the default policy archives, the oldest first."""
     return [session_of_age(connection, f"{200 - n} days", **columns) for n in range(count)]
@@ -93,6 +100,19 @@ def archived_for(
     """Insert a session and archive it, so long ago."""
     session_id = new_session(connection, messages, **columns)
     archive(connection, session_id)
+    set_archived(connection, session_id, age)
+    return session_id
+
+
+def sessions_archived_for(
+    connection: psycopg.Connection, count: int, age: str, **columns: object
+) -> list[UUID]:
+    """Insert sessions and archive them, so long ago."""
+    return [archived_for(connection, age, **columns) for _ in range(count)]
+
+
+def set_archived(connection: psycopg.Connection, session_id: UUID, age: str) -> None:
+    """Let a session be archived so long ago."""
     for table, key in (
         ("engine_chat_session_archive", "id"),
         ("engine_chat_message_archive", "session_id"),
@@ -101,7 +121,6 @@ def archived_for(
             f"UPDATE {table} SET archived_at = now() - %s::interval WHERE {key} = %s",
             (age, session_id),
         )
-    return session_id
 
 
 def session_restored(connection: psycopg.Connection, ago: str, **columns: object) -> UUID:
@@ -169,6 +188,15 @@ def set_policy(connection: psycopg.Connection, session_type: str, **columns: obj
 def where(connection: psycopg.Connection, ids: Iterable[UUID]) -> list[tuple[int, int, int, int]]:
     """Tell of each session what :func:`tests.support.places` does."""
     return [places(connection, session_id) for session_id in ids]
+
+
+def how_many(
+    connection: psycopg.Connection, ids: Iterable[UUID], place: tuple[int, int, int, int]
+) -> int:
+    """Count the sessions that are in this place, and check that none is in two."""
+    found = where(connection, ids)
+    assert set(found) <= {LIVE, ARCHIVED, GONE}
+    return found.count(place)
 
 
 def one(connection: psycopg.Connection, query: str, *values: object) -> object:

@@ -40,7 +40,7 @@ SELECT 'vote', 'archive', id, archived_session_id FROM vote_archive;
 
 ALTER PROCEDURE start_again RENAME TO start_chats_again;
 
-CREATE PROCEDURE start_again(archived uuid[], soft_deleted uuid[], clients text[]) LANGUAGE plpgsql AS $procedure$
+CREATE PROCEDURE start_again(archived uuid[], soft_deleted uuid[], empty uuid[], clients text[]) LANGUAGE plpgsql AS $procedure$
 BEGIN
     PERFORM set_config('laws.are_suspended', 'yes', TRUE);
     DELETE FROM bookmark_archive;
@@ -48,7 +48,7 @@ BEGIN
     DELETE FROM vote_archive;
     DELETE FROM dependent_made;
     -- first all are live, with what hangs on them; then some are archived with it
-    CALL start_chats_again('{}', soft_deleted, clients);
+    CALL start_chats_again('{}', soft_deleted, empty, clients);
     INSERT INTO bookmark (session_id) SELECT id FROM engine_chat_sessions WHERE id <> '00000000-0000-0000-0000-000000000003';
     INSERT INTO feedback (session_id, message_id)
     SELECT session_id, id FROM engine_chat_messages WHERE session_id <> '00000000-0000-0000-0000-000000000003';

@@ -38,10 +38,11 @@ SECOND = "00000000-0000-0000-0000-000000000002"
 
 @dataclass(frozen=True)
 class Start:
-    """Which sessions are in the archive, and which soft-deleted, when a permutation begins."""
+    """Which sessions are archived, soft-deleted and without messages when a permutation begins."""
 
     archived: tuple[str, ...] = ()
     soft_deleted: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 STARTS = {
@@ -49,6 +50,7 @@ STARTS = {
     "archived": Start(archived=(FIRST, SECOND)),
     "split": Start(archived=(FIRST,)),
     "soft-deleted": Start(soft_deleted=(FIRST, SECOND)),
+    "empty": Start(empty=(FIRST, SECOND)),
 }
 
 # What isolationtester prints of an error is its message. Any other one is no answer to a client.
@@ -224,6 +226,7 @@ class Laboratory:
             [
                 _array(STARTS[start].archived, "uuid"),
                 _array(STARTS[start].soft_deleted, "uuid"),
+                _array(STARTS[start].empty, "uuid"),
                 _array([client.name for client in clients], "text"),
             ]
         )

@@ -23,6 +23,7 @@ INSERT INTO roles (role, deed, run_kind) VALUES
 ('purge', 'purged', 'purge'),
 ('delete_chat', 'deleted', NULL),
 ('delete_archived', 'deleted', NULL),
+('delete_empty', 'deleted', 'empty'),
 ('hold', 'held', NULL),
 ('release', 'released', NULL);
 
@@ -108,8 +109,9 @@ UPDATE engine_archive_policy SET purge_after = interval '1 microsecond' WHERE se
 -- ...03 in daily use, which is nobody's business. `archived` names those that are in the archive,
 -- `soft_deleted` those that the application soft-deleted. ...02 is older: what goes by age meets
 -- them in the other order than what goes by id. An earlier prune had to leave those that are live.
+-- `empty` names those without a message.
 -- `clients` are those of the permutation: each whose calls are batches of a run has one.
-CREATE PROCEDURE start_again(archived uuid[], soft_deleted uuid[], clients text[]) LANGUAGE plpgsql AS $procedure$
+CREATE PROCEDURE start_again(archived uuid[], soft_deleted uuid[], empty uuid[], clients text[]) LANGUAGE plpgsql AS $procedure$
 BEGIN
     PERFORM set_config('laws.are_suspended', 'yes', TRUE);
     DELETE FROM engine_chat_sessions;
@@ -141,7 +143,7 @@ BEGIN
         'user',
         'content'
     FROM engine_chat_sessions AS session, generate_series(1, 3) AS number
-    WHERE number <= 4 - right(session.id::text, 1)::integer;
+    WHERE number <= 4 - right(session.id::text, 1)::integer AND session.id <> ALL(empty);
 
     INSERT INTO engine_chat_session_archive
     SELECT now() - interval '1 day', live.* FROM engine_chat_sessions AS live WHERE live.id = ANY(archived);
@@ -200,6 +202,7 @@ WHERE
     AND (
         (place = 'live' AND role IN ('session_delete', 'delete_chat'))
         OR (place = 'live' AND role = 'message_delete' AND kind = 'message')
+        OR (place = 'live' AND role = 'delete_empty' AND kind = 'session')
         OR (place = 'archive' AND role IN ('purge', 'delete_archived'))
     );
 
@@ -296,7 +299,9 @@ departures AS (
     WHERE
         action = 'DELETE'
         AND place IN ('live', 'archive')
-        AND role NOT IN ('session_delete', 'message_delete', 'purge', 'delete_chat', 'delete_archived')
+        AND role NOT IN (
+            'session_delete', 'message_delete', 'purge', 'delete_chat', 'delete_archived', 'delete_empty'
+        )
 ),
 
 arrivals AS (

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 ARCHIVE = "archive_sessions(uuid[], bigint, text)"
 RESTORE = "restore_sessions(uuid[], bigint, text)"
 PRUNE = "prune_sessions(interval, text, integer, bigint, text)"
-DELETE_LIVE = "delete_chat_session(uuid, text)"
+DELETE_LIVE = "_delete_chat_sessions(uuid[], bigint, text)"
 DELETE_ARCHIVED = "delete_archived_session(uuid, text)"
 
 # The function, what is broken in it, and the spec that must notice and what it must say.
@@ -50,6 +50,15 @@ FAULTS = {
         "place_hold(uuid, text, text)",
         (r"FOR KEY SHARE", ""),
         (("hold", "purge"), "archived", "is on hold and gone"),
+    ),
+    "empty sessions are waited for, and not asked again for messages": (
+        "delete_empty_sessions(interval, integer, bigint, text)",
+        (
+            r"FOR UPDATE SKIP LOCKED([\s\S]*?)"
+            r"AND NOT EXISTS \(\s+SELECT 1 FROM engine_chat_messages",
+            r"FOR UPDATE\1AND EXISTS (SELECT 1 UNION SELECT 1 FROM engine_chat_messages",
+        ),
+        (("delete_empty", "message_insert"), "empty", "message .* is lost"),
     ),
     "an archived session is not locked to be deleted": (
         DELETE_ARCHIVED,

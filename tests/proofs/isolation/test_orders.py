@@ -39,9 +39,11 @@ OWN = (
 )
 # Of a database with other tables whose rows hang on sessions and messages.
 DEPENDENTS = ("bookmark_insert", "feedback_insert", "vote_insert")
+# What finds something to do only among sessions without a message.
+EMPTY = "delete_empty"
 OWN_PAIRS = list(combinations_with_replacement(OWN, 2))
 APPLICATION_PAIRS = list(
-    product(OWN, (client for client in CLIENTS if client not in OWN + DEPENDENTS))
+    product(OWN, (client for client in CLIENTS if client not in (*OWN, *DEPENDENTS, EMPTY)))
 )
 
 DELETES = {"delete_archived", "delete_chat"}
@@ -73,6 +75,12 @@ def depth(roles: Sequence[str]) -> list[pytest.MarkDecorator]:
     is_met = other in MET_ON_EVERY_CHANGE.get(one, ()) or one in MET_ON_EVERY_CHANGE.get(other, ())
     return [DEEP] if chosen and not is_met else []
 
+
+# Beside whom empty sessions are deleted. The first ones are run on every change.
+BESIDE_EMPTY = (
+    *("message_insert", "hold", "archive", "delete_chat", "session_update", "session_delete"),
+    *("delete_empty", "prune", "restore_both", "session_recreated"),
+)
 
 # Where the moves compare: what moves against what writes.
 COMPARED_PAIRS = [
@@ -308,3 +316,19 @@ def test_moves_that_compare_lose_and_double_nothing_not_even_rows_that_hang_on_t
     levels = EVERY_TWO_LEVELS if deep else ALIKE[:1]
     for two_levels, start in product(levels, ("live", "archived")):
         try_every_order_compared(roles, two_levels, start)
+
+
+@BOTH_LAYOUTS
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(other, marks=[] if place < 6 else [DEEP])
+        for place, other in enumerate(BESIDE_EMPTY)
+    ],
+)
+def test_deleting_empty_sessions_beside_others_loses_no_message_and_does_not_deadlock(
+    try_every_order: TryEveryOrder, laboratory: Laboratory, deep: bool, other: str
+) -> None:
+    for levels in EVERY_TWO_LEVELS if deep else ALIKE[:2]:
+        try_every_order((EMPTY, other), levels, "empty")
+    assert laboratory.deadlocks() == 0

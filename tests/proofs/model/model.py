@@ -10,6 +10,7 @@ model takes that time over, and checks that it lies between two looks and that a
 deed are the same.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -95,6 +96,8 @@ class Prune(NamedTuple):
     session_type: str | None
     batch_size: int
 
+
+_UNTIL_ZOMBIE = timedelta(hours=2)
 
 _ANY_PRUNE = Prune(timedelta(days=1), None, 1)
 
@@ -595,7 +598,40 @@ class Model:
             batches = -(-len(moved) // prune.batch_size)
             return batches, _total(moved) | {"left_behind": len(left)}
 
-        return self._run("prune", lambda: self._prunable(prune), move)
+        def due() -> list[UUID]:
+            self._old(prune)  # a prune with arguments that cannot be meant ends no zombie
+            if prune.session_type is None:
+                self._end_zombies()
+            return self._prunable(prune)
+
+        return self._run("prune", due, move)
+
+    def _end_zombies(self) -> None:
+        """End the active sessions of jobs that were last updated two hours ago or earlier."""
+        for key, row in self.live.sessions.items():
+            updated_at = row["updated_at"] or row["created_at"]
+            if (
+                row["status"] != b"active"
+                or row["session_type"] not in (b"scoped", b"cron")
+                or updated_at is None
+                or self.seen.now - integer(updated_at) <= microseconds(_UNTIL_ZOMBIE)
+            ):
+                continue
+            # Only the database knows the time of the end, and how it writes the metadata.
+            seen = self.seen.live.sessions.get(key) or self.seen.archive.sessions[key]
+            if row["ended_at"] is None:
+                assert self._seen_before <= integer(seen["ended_at"]) <= self.seen.now
+            metadata = _json(row["metadata"])
+            if metadata is None and row["metadata"] is None:
+                metadata = {}
+            if isinstance(metadata, dict):
+                metadata["ended"] = True
+            assert _json(seen["metadata"]) == metadata
+            row |= {
+                "status": b"ended",
+                "ended_at": row["ended_at"] or seen["ended_at"],
+                "metadata": seen["metadata"],
+            }
 
     def _forget_left(self, run_id: int) -> None:
         """A prune of everything that has finished has met every reason to leave a session."""
@@ -813,6 +849,11 @@ def integer(value: bytes | None) -> int:
 def uuid(value: bytes | None) -> UUID:
     """Read a uuid."""
     return UUID(bytes=value)
+
+
+def _json(value: bytes | None) -> Any:
+    """Read JSON, behind the version of its format; NULL is None, as null is."""
+    return None if value is None else json.loads(value[1:])
 
 
 def text(value: bytes | None) -> str:

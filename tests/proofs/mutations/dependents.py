@@ -177,10 +177,10 @@ def _rows() -> Mutations:
         ),
     )
     yield fault(
-        "delete_chat_session",
+        "_delete_chat_sessions",
         "a cascade deletes other sessions",
         (
-            "        PERFORM _find_dependents('live', ARRAY[session_id], is_deletion => TRUE);\n",
+            "        PERFORM _find_dependents('live', v_locked, is_deletion => TRUE);\n",
             "NULL;",
         ),
         test="sql/dependents/test_parents.py::test_deleting_a_parent_does_not_delete_its_children",

@@ -222,49 +222,100 @@ def _purged() -> Mutations:
 
 
 def _deleted() -> Mutations:
-    for name, deed, place, other in (
-        ("delete_chat_session", "delete live", "live", "archive"),
-        ("delete_archived_session", "delete archived", "archive", "live"),
-    ):
-        test = _DEED(deed)
-        block = f"""        {name}.session_id,
+    yield from _deleted_from(
+        "_delete_chat_sessions",
+        "delete live",
+        """        locked.id,
+        'deleted',
+        clock_timestamp(),
+        _actor(_delete_chat_sessions.actor),
+        session_user,
+        _delete_chat_sessions.run_id,
+        count(deleted_messages.session_id),
+        '{"place": "live"}'
+""",
+        at=("clock_timestamp()", "now()"),
+        message_count=("count(deleted_messages.session_id)", "0"),
+        place=('": "live"', '": "archive"'),
+    )
+    yield fault(
+        "_delete_chat_sessions",
+        "no event is written",
+        (
+            "    INSERT INTO engine_archive_event AS journal\n"
+            "    (session_id, event, at, actor, role, run_id, message_count, detail)\n"
+            "    SELECT\n"
+            "        locked.id,\n"
+            "        'deleted',\n"
+            "        clock_timestamp(),\n"
+            "        _actor(_delete_chat_sessions.actor),\n"
+            "        session_user,\n"
+            "        _delete_chat_sessions.run_id,\n"
+            "        count(deleted_messages.session_id),\n"
+            """        '{"place": "live"}'\n""",
+            "SELECT locked.id, clock_timestamp(), count(deleted_messages.session_id)\n",
+        ),
+        (
+            "    GROUP BY locked.id\n"
+            "    RETURNING\n"
+            "        journal.session_id,\n"
+            "        journal.at,\n"
+            "        journal.message_count;",
+            "    GROUP BY locked.id;",
+        ),
+        test=_DEED("delete live"),
+    )
+    name = "delete_archived_session"
+    block = """        delete_archived_session.session_id,
         'deleted',
         deleted_at,
-        _actor({name}.actor),
+        _actor(delete_archived_session.actor),
         session_user,
         count(*),
-        '{{"place": "{place}"}}'
+        '{"place": "archive"}'
 """
-        yield fault(
-            name,
-            "no event is written",
-            (
-                "    INSERT INTO engine_archive_event AS journal\n"
-                "    (session_id, event, at, actor, role, message_count, detail)\n",
-                "",
-            ),
-            (block, f"{name}.session_id, count(*)\n"),
-            (
-                "    FROM deleted_messages\n"
-                "    RETURNING\n"
-                "        journal.session_id,\n"
-                "        journal.message_count\n"
-                "    INTO id, message_count;",
-                "    INTO id, message_count FROM deleted_messages;",
-            ),
-            test=test,
-        )
-        yield from _fields(
-            name,
-            block,
-            test,
-            event=("'deleted'", "'purged'"),
-            actor=(f"_actor({name}.actor)", "session_user"),
-            message_count=("count(*)", "0"),
-            place=(f'": "{place}"', f'": "{other}"'),
-        )
-        yield from _fields(name, block, _DEED(deed), at=("deleted_at", "now()"))
-        yield from _fields(name, block, _ROLE_OF(deed), role=_ROLE)
+    yield from _deleted_from(
+        name,
+        "delete archived",
+        block,
+        at=("deleted_at", "now()"),
+        message_count=("count(*)", "0"),
+        place=('": "archive"', '": "live"'),
+    )
+    yield fault(
+        name,
+        "no event is written",
+        (
+            "    INSERT INTO engine_archive_event AS journal\n"
+            "    (session_id, event, at, actor, role, message_count, detail)\n",
+            "",
+        ),
+        (block, f"{name}.session_id, count(*)\n"),
+        (
+            "    FROM deleted_messages\n"
+            "    RETURNING\n"
+            "        journal.session_id,\n"
+            "        journal.message_count\n"
+            "    INTO id, message_count;",
+            "    INTO id, message_count FROM deleted_messages;",
+        ),
+        test=_DEED("delete archived"),
+    )
+
+
+def _deleted_from(
+    name: str, deed: str, block: str, at: tuple[str, str], **fields: tuple[str, str]
+) -> Mutations:
+    yield from _fields(
+        name,
+        block,
+        _DEED(deed),
+        event=("'deleted'", "'purged'"),
+        actor=(f"_actor({name}.actor)", "session_user"),
+        **fields,
+    )
+    yield from _fields(name, block, _DEED(deed), at=at)
+    yield from _fields(name, block, _ROLE_OF(deed), role=_ROLE)
 
 
 def _held_and_released() -> Mutations:

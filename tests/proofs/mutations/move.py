@@ -794,21 +794,33 @@ def _restore() -> Mutations:
     )
 
 
+_MESSAGE = "sql/move/test_delete.py::test_a_message_{}".format
+
+
 def _delete() -> Mutations:
-    for name, table, place in (
-        ("delete_chat_session", "engine_chat_sessions", "live"),
-        ("delete_archived_session", "engine_chat_session_archive", "archived"),
+    archived_lock = (
+        "    PERFORM 1\n"
+        "    FROM engine_chat_session_archive AS archived\n"
+        "    WHERE archived.id = delete_archived_session.session_id\n"
+        "    FOR UPDATE;"
+    )
+    live_lock = (
+        "    v_locked := ARRAY(\n"
+        "        SELECT live.id\n"
+        "        FROM engine_chat_sessions AS live\n"
+        "        WHERE live.id = ANY(session_ids)\n"
+        "        ORDER BY live.id\n"
+        "        FOR UPDATE\n"
+        "    );"
+    )
+    for name, place, lock, ids in (
+        ("_delete_chat_sessions", "live", live_lock, "v_locked"),
+        ("delete_archived_session", "archived", archived_lock, "ARRAY[session_id]"),
     ):
         of_place = DELETED[place]
-        lock = f"    WHERE {place}.id = {name}.session_id\n    FOR UPDATE;"
-        held = "    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');\n"
-        locking = f"    PERFORM 1\n    FROM {table} AS {place}\n{lock}"
-        yield fault(
-            name,
-            "the row is not locked",
-            (lock, lock.replace("\n    FOR UPDATE", "")),
-            test=of_place["waits"],
-        )
+        held = f"    PERFORM _refuse_if_held({ids}, 'deleted');\n"
+        unlocked = lock.replace("\n        FOR UPDATE", "").replace("\n    FOR UPDATE", "")
+        yield fault(name, "the row is not locked", (lock, unlocked), test=of_place["waits"])
         yield fault(
             name,
             "the lock lets a hold be placed",
@@ -820,20 +832,46 @@ def _delete() -> Mutations:
             name,
             "holds are looked for before the lock",
             (held, ""),
-            (locking, held + locking),
+            (lock, held.replace("v_locked", "session_ids") + lock),
             test=of_place["waits"],
         )
-        yield fault(
-            name,
-            "what is nowhere is told as deleted",
-            ("    IF NOT FOUND THEN", "    IF FALSE THEN"),
-            test=of_place["unknown"],
-        )
+    yield fault(
+        "delete_archived_session",
+        "what is nowhere is told as deleted",
+        ("    IF NOT FOUND THEN", "    IF FALSE THEN"),
+        test=DELETED["archived"]["unknown"],
+    )
+    name = "delete_chat_message"
+    yield fault(
+        name,
+        "holds are not looked for",
+        ("    PERFORM _refuse_if_held(ARRAY[session_id], 'deleted');\n", ""),
+        test=_MESSAGE("of_a_session_on_hold_or_in_the_archive_stays[tables]"),
+    )
+    yield fault(
+        name,
+        "what a trigger keeps is told as deleted",
+        ("    IF v_deleted = 0 THEN", "    IF FALSE THEN"),
+        test=_MESSAGE("that_a_trigger_keeps_is_an_error"),
+    )
+    yield fault(
+        name,
+        "the session counts as many as before",
+        ("greatest(live.message_count - 1, 0)", "live.message_count"),
+        test=_MESSAGE("is_deleted_counted_and_on_record_and_no_other_goes[tables]"),
+    )
+    yield fault(
+        name,
+        "the event has another actor",
+        ("_actor(delete_chat_message.actor)", "session_user"),
+        test=_MESSAGE("is_deleted_counted_and_on_record_and_no_other_goes[tables]"),
+    )
+    for name, place in (("delete_chat_session", "live"), ("delete_archived_session", "archived")):
         yield fault(
             name,
             "policies may hide rows",
             ("SET row_security = 'off'\n", ""),
-            test=of_place["policy"],
+            test=DELETED[place]["policy"],
         )
         yield fault(
             name,
@@ -865,13 +903,13 @@ def _delete() -> Mutations:
         test=DELETED["archived"]["whole"],
     )
     yield fault(
-        "delete_chat_session",
+        "_delete_chat_sessions",
         "the archive's copy is deleted as well",
         (
-            "    deleted_at := clock_timestamp();\n",
-            "    deleted_at := clock_timestamp();\n"
+            "    RETURN QUERY\n",
             "    DELETE FROM engine_chat_session_archive AS archived\n"
-            "    WHERE archived.id = delete_chat_session.session_id;\n",
+            "    WHERE archived.id = ANY(v_locked);\n"
+            "    RETURN QUERY\n",
         ),
         test=ARCHIVED_AS_WELL,
     )

@@ -11,6 +11,8 @@ def mutations() -> Mutations:
     yield from _holds()
     yield from _runs()
     yield from _undo_and_grace()
+    yield from _empty()
+    yield from _zombies()
 
 
 _PRUNE = "sql/retention/test_prune.py::{}".format
@@ -549,14 +551,14 @@ def _ages() -> Mutations:
 
 
 _UPSERT = """DO UPDATE
-        SET
-            run_id = excluded.run_id,
-            sqlstate = excluded.sqlstate,
-            message = excluded.message,
-            remedy = excluded.remedy,
-            at = excluded.at;"""
+    SET
+        run_id = excluded.run_id,
+        sqlstate = excluded.sqlstate,
+        message = excluded.message,
+        remedy = excluded.remedy,
+        at = excluded.at;"""
 
-_LOCKED_IF_LEFT = "        FOR NO KEY UPDATE OF live SKIP LOCKED\n"
+_LOCKED_IF_LEFT = "    FOR NO KEY UPDATE OF live SKIP LOCKED\n"
 
 
 def _left() -> Mutations:
@@ -565,7 +567,11 @@ def _left() -> Mutations:
     yield fault(
         name,
         "what it had to leave is not written down",
-        ("    IF v_left_ids <> '{}' THEN", "    IF FALSE THEN"),
+        (
+            "    PERFORM _record_left_sessions("
+            "run_id, v_left_ids, v_left_states, v_left_errors, v_left_remedies);\n",
+            "",
+        ),
         test=LEFT["written"],
     )
     yield fault(
@@ -580,11 +586,12 @@ def _left() -> Mutations:
         ("left_behind := cardinality(v_left_ids);", "left_behind := cardinality(v_refused);"),
         test=LEFT["in use"],
     )
+    name = "_record_left_sessions"
     yield fault(
         name,
         "a session that is left a second time fails the batch",
         (
-            "\n        ON CONFLICT ON CONSTRAINT engine_archive_left_pkey " + _UPSERT,
+            "\n    ON CONFLICT ON CONSTRAINT engine_archive_left_pkey " + _UPSERT,
             ";",
         ),
         test=LEFT["again"],
@@ -601,8 +608,8 @@ def _left() -> Mutations:
         name,
         "what it had to leave has no run",
         (
-            "            prune_sessions.run_id,\n            refused.state,",
-            "            NULL,\n            refused.state,",
+            "        _record_left_sessions.run_id,\n        refused.state,",
+            "        NULL,\n        refused.state,",
         ),
         test=LEFT["written"],
     )
@@ -627,11 +634,11 @@ def _left() -> Mutations:
     yield fault(
         name,
         "a session that is gone meanwhile is left on the list",
-        ("        INNER JOIN engine_chat_sessions AS live ON refused.id = live.id\n", ""),
+        ("    INNER JOIN engine_chat_sessions AS live ON refused.id = live.id\n", ""),
         (_LOCKED_IF_LEFT, ""),
         (
-            "            live.id,\n            prune_sessions.run_id,",
-            "refused.id, prune_sessions.run_id,",
+            "        live.id,\n        _record_left_sessions.run_id,",
+            "refused.id, _record_left_sessions.run_id,",
         ),
         test=LEFT["moved"],
     )
@@ -650,9 +657,9 @@ def _left() -> Mutations:
         test=LEFT["copy removed"],
     )
     yield fault(
-        "delete_chat_session",
+        "_delete_chat_sessions",
         "a session that is deleted is left on the list",
-        (in_the_move("delete_chat_session.session_id"), "        WHERE FALSE\n"),
+        ("        WHERE left_behind.session_id = ANY(v_locked)\n", "        WHERE FALSE\n"),
         test=LEFT["deleted"],
     )
     yield fault(
@@ -929,4 +936,204 @@ def _undo_and_grace() -> Mutations:
         "the newest comes first",
         ("ORDER BY journal.at, journal.id", "ORDER BY journal.at DESC, journal.id DESC"),
         test="cli/test_undo.py::test_history_shows_what_happened_to_a_session_even_after_it_is_gone",
+    )
+
+
+_EMPTY = "sql/retention/test_empty.py::{}".format
+_ARRIVAL = _EMPTY(
+    "test_what_arrives_after_a_session_was_chosen_and_before_it_was_locked_keeps_it[{}-tables]"
+).format
+_STAYS = _EMPTY("test_what_is_held_soft_deleted_or_archived_as_well_stays[tables]")
+_REFERRED = _EMPTY(
+    "test_a_session_that_rows_of_another_table_refer_to_is_empty_only_if_they_go_or_let_go[{}-tables]"
+).format
+_UNDELETABLE = _EMPTY(
+    "test_one_that_cannot_be_deleted_is_written_down_and_stops_no_other[{}-tables]"
+).format
+
+
+def _empty() -> Mutations:
+    """The deletion of sessions without a message."""
+    name = "_empty_candidate"
+    yield fault(
+        name,
+        "the session says how many messages it has",
+        (
+            """    NOT EXISTS (
+        SELECT 1 FROM engine_chat_messages AS message
+        WHERE message.session_id = candidate.id
+    )
+""",
+            "    coalesce(candidate.message_count, 0) = 0\n",
+        ),
+        test=_EMPTY("test_it_asks_for_the_messages_and_not_for_their_number_in_the_session"),
+    )
+    for what in ("is_soft_deleted", "is_held", "is_conflicting"):
+        yield fault(
+            name, f"{what} does not matter", (f"    AND NOT candidate.{what}", ""), test=_STAYS
+        )
+    name = "delete_empty_sessions"
+    picked = """                    ORDER BY candidate.updated_at
+                    LIMIT $4
+                    FOR UPDATE SKIP LOCKED
+"""
+    yield fault(
+        name,
+        "those in use are waited for",
+        (picked, picked.replace(" SKIP LOCKED", "")),
+        test=_EMPTY("test_a_session_in_use_is_not_waited_for"),
+    )
+    yield fault(
+        name,
+        "in any order",
+        (picked, picked.replace("candidate.updated_at", "candidate.id")),
+        test=_EMPTY("test_a_batch_takes_those_that_were_updated_first"),
+    )
+    yield fault(
+        name,
+        "the last update alone makes the age",
+        ("candidate.age_from < now() - $1", "candidate.updated_at < now() - $1"),
+        test=_EMPTY(
+            "test_the_age_counts_from_the_last_restore_too_and_without_an_update_from_the_creation"
+        ),
+    )
+    again = """                    WHERE
+                        candidate.id = ANY($1)
+                        AND NOT EXISTS (
+                            SELECT 1 FROM engine_chat_messages AS message
+                            WHERE message.session_id = candidate.id
+                        )
+                        AND NOT EXISTS (
+                            SELECT 1 FROM engine_session_hold AS hold
+                            WHERE hold.session_id = candidate.id
+                        )
+                        AND NOT (%s)
+"""
+    for arrival, right, wrong in (
+        (
+            "message",
+            "WHERE message.session_id = candidate.id",
+            "WHERE message.session_id = candidate.id AND FALSE",
+        ),
+        ("bookmark", "AND NOT (%s)", "AND NOT (FALSE AND %s)"),
+    ):
+        yield fault(
+            name,
+            f"it does not ask again for a {arrival}",
+            within(again, right, wrong),
+            test=_ARRIVAL(arrival),
+        )
+    yield fault(
+        name,
+        "rows that would move with the session go with it",
+        ("_referring_keys('{refuse, move}')", "_referring_keys('{refuse}')"),
+        test=_REFERRED("CASCADE-move-False"),
+    )
+    yield fault(
+        "count_empty_sessions",
+        "rows that would move with the session do not keep it",
+        ("_referring_keys('{refuse, move}')", "_referring_keys('{refuse}')"),
+        test=_REFERRED("CASCADE-move-False"),
+    )
+    yield fault(
+        name,
+        "one that cannot be deleted stops all",
+        (
+            "                    OR SQLSTATE 'AR006'\n"
+            "                    OR SQLSTATE 'AR007'\n"
+            "                    THEN\n",
+            "                    THEN\n",
+        ),
+        test=_UNDELETABLE("500"),
+    )
+    yield fault(
+        name,
+        "one that cannot be deleted is not written down",
+        (
+            "    PERFORM _record_left_sessions("
+            "run_id, v_left_ids, v_left_states, v_left_errors, v_left_remedies);\n",
+            "",
+        ),
+        test=_UNDELETABLE("500"),
+    )
+    yield fault(
+        name,
+        "the run gets no figures",
+        ("        PERFORM _record_archive_batch(run_id, sessions, 0);\n", "        NULL;\n"),
+        test=_EMPTY("test_it_is_on_record_as_a_run_and_as_a_deletion_of_each_session[tables]"),
+    )
+    yield fault(
+        "_delete_chat_sessions",
+        "the event has no run",
+        ("        _delete_chat_sessions.run_id,\n", "        NULL,\n"),
+        test=_EMPTY("test_it_is_on_record_as_a_run_and_as_a_deletion_of_each_session[tables]"),
+    )
+
+
+_ZOMBIES = "sql/retention/test_zombies.py::{}".format
+
+
+def _zombies() -> Mutations:
+    """The end of sessions whose job is gone."""
+    ended = _ZOMBIES(
+        "test_an_active_session_whose_job_is_gone_is_ended_and_nothing_else_of_it_changes"
+        "[cron-tables]"
+    )
+    name = "end_zombie_sessions"
+    yield fault(
+        name,
+        "they count as updated now",
+        ("        status = 'ended',\n", "        status = 'ended',\n        updated_at = v_now,\n"),
+        test=ended,
+    )
+    yield fault(
+        name,
+        "the metadata do not say so",
+        ("""|| '{"ended": true}'""", "|| '{}'"),
+        test=ended,
+    )
+    yield fault(
+        name,
+        "metadata that is no object becomes an array",
+        ("<> 'object' THEN live.metadata", "= 'scalar' THEN live.metadata"),
+        test=_ZOMBIES(
+            "test_metadata_that_is_no_object_stays_and_no_metadata_becomes_one[[1]-ended1]"
+        ),
+    )
+    yield fault(
+        name,
+        "the first end is forgotten",
+        ("coalesce(live.ended_at, v_now)", "v_now"),
+        test=_ZOMBIES("test_the_first_end_of_a_session_stays"),
+    )
+    yield fault(
+        name,
+        "those in use are waited for",
+        (" SKIP LOCKED", ""),
+        test=_ZOMBIES("test_sessions_in_use_are_left_and_a_batch_has_its_size"),
+    )
+    others = _ZOMBIES("test_no_other_session_is_ended[{}]").format
+    yield fault(
+        "_zombie_session",
+        "every type has zombies",
+        ("    AND live.session_type IN ('scoped', 'cron')\n", ""),
+        test=others("3 hours-columns1"),
+    )
+    yield fault(
+        "_zombie_session",
+        "one that has ended is a zombie",
+        ("    live.status = 'active'\n    AND ", "    "),
+        test=others("3 hours-columns2"),
+    )
+    yield fault(
+        "prune_old_sessions",
+        "the prune of one type ends zombies",
+        ("v_ends_zombies boolean := session_type IS NULL;", "v_ends_zombies boolean := TRUE;"),
+        test=_ZOMBIES("test_the_procedure_ends_the_zombies_before_it_prunes_and_not_for_one_type"),
+    )
+    yield fault(
+        "prune_old_sessions",
+        "one batch of zombies is enough",
+        ("            v_ends_zombies := v_zombies > 0;", "            v_ends_zombies := FALSE;"),
+        test=_ZOMBIES("test_the_procedure_ends_the_zombies_before_it_prunes_and_not_for_one_type"),
     )

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.support import Start, call, new_session, places
+from tests.support import Start, call, events, new_session, places
 from tests.support.layouts import BOTH_LAYOUTS
 from tests.support.rows import (
     all_tables,
@@ -398,3 +398,105 @@ def test_a_deletion_waits_for_a_write_and_deletes_what_it_wrote(
         assert row.message_count == len(messages) - 1
     assert live(a) == not_of(as_written, ids["session"])
     assert places(a, ids["session"]) == GONE
+
+
+# A message
+
+
+def delete_message(connection: psycopg.Connection, session_id: object, message_id: object) -> bool:
+    (row,) = call(
+        connection,
+        "delete_chat_message",
+        session_id=session_id,
+        message_id=message_id,
+        actor="ada",
+    )
+    return row.delete_chat_message is True
+
+
+def message_ids(connection: psycopg.Connection, session_id: UUID) -> list[UUID]:
+    rows = connection.execute(
+        "SELECT id FROM engine_chat_messages WHERE session_id = %s ORDER BY created_at",
+        [session_id],
+    )
+    return [message_id for (message_id,) in rows]
+
+
+@BOTH_LAYOUTS
+def test_a_message_is_deleted_counted_and_on_record_and_no_other_goes(
+    connection: psycopg.Connection,
+) -> None:
+    session_id, other = new_session(connection, message_count=3), new_session(connection)
+    first, *rest = message_ids(connection, session_id)
+
+    assert not delete_message(connection, other, first)
+    assert delete_message(connection, session_id, first)
+    assert not delete_message(connection, session_id, first)
+
+    assert message_ids(connection, session_id) == rest
+    assert places(connection, other) == (1, 3, 0, 0)
+    counted = connection.execute(
+        "SELECT message_count FROM engine_chat_sessions WHERE id = %s", [session_id]
+    )
+    assert counted.fetchone() == (2,)
+    (event,) = events(connection)
+    assert (event.session_id, event.event, event.actor) == (session_id, "message_deleted", "ada")
+    assert (event.message_count, event.detail) == (1, {"message_id": str(first)})
+
+
+def test_a_session_that_counts_no_messages_does_not_count_below_none(
+    connection: psycopg.Connection,
+) -> None:
+    for counted in (0, None):
+        session_id = new_session(connection, message_count=counted)
+        assert delete_message(connection, session_id, message_ids(connection, session_id)[0])
+
+    assert connection.execute("SELECT message_count FROM engine_chat_sessions").fetchall() == [
+        (0,),
+        (0,),
+    ]
+
+
+@BOTH_LAYOUTS
+def test_a_message_of_a_session_on_hold_or_in_the_archive_stays(
+    connection: psycopg.Connection,
+) -> None:
+    held, archived_one = new_session(connection), new_session(connection)
+    (message, *_), (archived_message, *_) = (
+        message_ids(connection, session_id) for session_id in (held, archived_one)
+    )
+    hold(connection, held)
+    archive(connection, archived_one)
+
+    with pytest.raises(psycopg.Error) as error:
+        delete_message(connection, held, message)
+    assert_held(error.value, held)
+    assert not delete_message(connection, archived_one, archived_message)
+
+    assert places(connection, held) == (1, 3, 0, 0)
+    assert places(connection, archived_one) == (0, 0, 1, 3)
+
+
+def test_a_message_that_a_trigger_keeps_is_an_error(connection: psycopg.Connection) -> None:
+    session_id = new_session(connection, message_count=3)
+    connection.execute(
+        """
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER keep BEFORE DELETE ON engine_chat_messages
+        FOR EACH ROW EXECUTE FUNCTION keep()
+        """
+    )
+
+    with pytest.raises(psycopg.Error, match="kept message") as error:
+        delete_message(connection, session_id, message_ids(connection, session_id)[0])
+
+    assert (error.value.sqlstate, bool(error.value.diag.message_hint)) == ("AR006", True)
+    assert events(connection) == []
+
+
+@pytest.mark.parametrize(("session_id", "message_id"), [(None, uuid4()), (uuid4(), None)])
+def test_a_message_without_an_id_is_refused(
+    connection: psycopg.Connection, session_id: UUID | None, message_id: UUID | None
+) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="must not be NULL"):
+        delete_message(connection, session_id, message_id)

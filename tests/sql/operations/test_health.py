@@ -24,6 +24,8 @@ from tests.support.retention import (
 FIGURES = {
     ("backlog", "*"),
     ("backlog", "cron"),
+    ("backlog", "subagent"),
+    ("backlog", "swarm"),
     ("soft_deleted", "engine_chat_sessions"),
     ("conflicts", "engine_chat_sessions"),
     ("left", "engine_archive_left"),
@@ -95,6 +97,8 @@ def test_every_figure_has_its_value_and_unit_and_a_remedy_where_there_is_somethi
     expected = {
         ("backlog", "*"): 3,
         ("backlog", "cron"): 0,
+        ("backlog", "subagent"): 0,
+        ("backlog", "swarm"): 0,
         ("soft_deleted", sessions): 2,
         ("conflicts", sessions): 1,
         ("held", "engine_session_hold"): 4,

@@ -36,6 +36,7 @@ NEEDED = (
     "PROCEDURE prune_old_sessions(interval, text, integer, interval, text)",
     "FUNCTION begin_archive_run(text, jsonb, text)",
     "FUNCTION finish_archive_run(bigint, text, text)",
+    "FUNCTION end_zombie_sessions(integer)",
     "FUNCTION prune_sessions(interval, text, integer, bigint, text)",
 )
 
@@ -47,6 +48,7 @@ RETURNS bigint LANGUAGE sql AS 'SELECT 1/0';
 CREATE FUNCTION decoy.prune_sessions(interval, text, integer, bigint, text)
 RETURNS TABLE (sessions bigint, messages bigint, left_behind bigint)
 LANGUAGE sql AS 'SELECT 1/0, 1/0, 1/0';
+CREATE FUNCTION decoy.end_zombie_sessions(integer) RETURNS bigint LANGUAGE sql AS 'SELECT 1/0';
 CREATE FUNCTION decoy.finish_archive_run(bigint, text, text) RETURNS void
 LANGUAGE sql AS 'SELECT 1/0';
 CREATE FUNCTION decoy._record_archive_batch(bigint, bigint, bigint, timestamptz) RETURNS void
