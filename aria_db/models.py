@@ -29,7 +29,12 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    mapped_column,
+    query_expression,
+)
 
 # The names that PostgreSQL itself gives, so that tables which the application
 # made and tables which the first revision made have the same ones.
@@ -106,6 +111,18 @@ class MessageColumns:
         "metadata", server_default=text("'{}'")
     )
     created_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+
+    @property
+    def speaker(self) -> str | None:
+        """The agent that speaks: ``agent_id``, or else ``metadata.agent_id``.
+
+        Some applications write it there alone.
+        """
+        metadata: Any = self.metadata_json
+        if self.agent_id is not None or not isinstance(metadata, dict):
+            return self.agent_id
+        named = metadata.get("agent_id")
+        return named if isinstance(named, str) else None
 
 
 class ArchivedColumns:
@@ -304,9 +321,15 @@ class EngineSessionConflict(ViewBase):
 
 
 class EngineChatSessionList(SessionColumns, ViewBase):
-    """Live sessions without those that the application soft-deleted."""
+    """Live sessions without those that the application soft-deleted.
+
+    ``last_message_at`` is no column of the view: the manager's lists set it. Elsewhere it is None.
+    So it is in the two classes below.
+    """
 
     __tablename__ = "engine_chat_session_list"
+
+    last_message_at: Mapped[datetime | None] = query_expression()
 
 
 class EngineChatSessionArchiveList(ArchivedColumns, SessionColumns, ViewBase):
@@ -314,10 +337,13 @@ class EngineChatSessionArchiveList(ArchivedColumns, SessionColumns, ViewBase):
 
     __tablename__ = "engine_chat_session_archive_list"
 
+    last_message_at: Mapped[datetime | None] = query_expression()
+
 
 class EngineChatSessionAll(SessionColumns, ViewBase):
     """Every session, live and archived."""
 
     __tablename__ = "engine_chat_session_all"
 
+    last_message_at: Mapped[datetime | None] = query_expression()
     archived_at: Mapped[datetime | None] = mapped_column(sort_order=-1)

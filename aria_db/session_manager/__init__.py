@@ -15,14 +15,19 @@ from aria_db.session_manager.history import History
 from aria_db.session_manager.holds import Holds
 from aria_db.session_manager.importing import Imported, Importing, NewConversation
 from aria_db.session_manager.lists import Lists, SessionFilters, SortKey
-from aria_db.session_manager.messages import Messages, NewMessage, Transcript
+from aria_db.session_manager.messages import RECENT, Detail, Messages, NewMessage, Transcript
 from aria_db.session_manager.operations import Access, Operations
 from aria_db.session_manager.paging import COUNTED, Page
-from aria_db.session_manager.places import ARCHIVE, LIVE, PlaceName
+from aria_db.session_manager.places import ARCHIVE, LIVE, AnyPlace, PlaceName
 from aria_db.session_manager.policies import ALL_TYPES, KEEP, LONGEST_AGE, Policies
 from aria_db.session_manager.retention import PruneResult, Retention
 from aria_db.session_manager.runs import Limits, Progress
-from aria_db.session_manager.sessions import SOFT_DELETED, NewSession, Sessions
+from aria_db.session_manager.sessions import (
+    SOFT_DELETED,
+    NewSession,
+    SessionChanges,
+    Sessions,
+)
 from aria_db.session_manager.statistics import Statistics, Stats
 from aria_db.session_manager.undo import Undo
 
@@ -33,8 +38,11 @@ __all__ = [
     "KEEP",
     "LIVE",
     "LONGEST_AGE",
+    "RECENT",
     "SOFT_DELETED",
     "Access",
+    "AnyPlace",
+    "Detail",
     "Handling",
     "Imported",
     "Limits",
@@ -47,6 +55,7 @@ __all__ = [
     "PlaceName",
     "Progress",
     "PruneResult",
+    "SessionChanges",
     "SessionFilters",
     "SortKey",
     "Stats",

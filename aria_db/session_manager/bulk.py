@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -117,9 +118,9 @@ class Bulk(Runs):
     ) -> AsyncGenerator[Progress]:
         sweep = _Sweep(self, place, filters, move)
         arguments = {
-            name: value if isinstance(value, str) else value.isoformat()
+            name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in asdict(filters).items()
-            if value
+            if value not in (None, "", ())
         }
         return self._batches(kind, arguments, sweep.batch, limits, sweep.left)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from aria_db import functions
 from aria_db.errors import InvalidArgument
@@ -39,6 +41,10 @@ class SessionFilters:
         updated, by when they were created.
     :param archived_after: only those archived at this time or later; not for live sessions.
     :param archived_before: only those archived before this time; not for live sessions.
+    :param exclude_types: none of these types.
+    :param status: only with this status.
+    :param message_count_min: only with as many messages or more, by the session's message_count.
+    :param message_count_max: only with as many messages or fewer.
     """
 
     agent_id: str | None = None
@@ -49,6 +55,10 @@ class SessionFilters:
     updated_before: datetime | None = None
     archived_after: datetime | None = None
     archived_before: datetime | None = None
+    exclude_types: tuple[str, ...] = ()
+    status: str | None = None
+    message_count_min: int | None = None
+    message_count_max: int | None = None
 
 
 class Lists(Transactions):
@@ -69,14 +79,14 @@ class Lists(Transactions):
         PostgreSQL reads what an ``offset`` passes over, and nothing before a ``cursor``.
         And what comes or goes meanwhile does not move the pages after a cursor.
 
-        :param limit: how many to return at most, at least 1.
+        :param limit: how many to return at most; 0 for the total alone.
         :param offset: how many to pass over.
         :param cursor: ``next_cursor`` of the page before; with the same order and filters.
         :param filters: which ones; by default all.
         :param sort: the column to sort by; equal ones are in the order of their ids.
         :param descending: whether the greatest comes first.
         :raises aria_db.errors.InvalidArgument: the cursor belongs to another order, the limit
-            is below 1, or a filter applies to archived sessions only.
+            is negative, or a filter applies to archived sessions only.
         """
         return await self._page(LIVE.listing, filters, sort, descending, limit, offset, cursor)
 
@@ -92,7 +102,7 @@ class Lists(Transactions):
     ) -> Page[EngineChatSessionArchiveList]:
         """List archived sessions, newest archived first.
 
-        :param limit: how many to return at most, at least 1.
+        :param limit: how many to return at most; 0 for the total alone.
         :param offset: how many to pass over.
         :param cursor: as :meth:`list_sessions`.
         :param filters: which ones; by default all.
@@ -156,9 +166,9 @@ class Lists(Transactions):
         offset: int,
         cursor: str | None,
     ) -> Page[ListedSession]:
-        if limit < 1:
+        if limit < 0:
             raise InvalidArgument(
-                f"limit is {limit}, and must be at least 1",
+                f"limit is {limit}, and must not be negative",
                 sqlstate="22023",
                 hint="Pass how many sessions a page may hold.",
             )
@@ -174,7 +184,7 @@ class Lists(Transactions):
         async with self._snapshot() as session:
             total, is_estimate = await _total(session, listing, wanted, filters)
             for part in order.parts(cursor):
-                if len(rows) > limit:
+                if limit == 0 or len(rows) > limit:
                     break
                 found = await session.execute(
                     select(listing.listed, order.key_as_text)
@@ -185,12 +195,29 @@ class Lists(Transactions):
                     .offset(offset)
                 )
                 rows += found
-        sessions = [session for session, _ in rows[:limit]]
+            sessions = [session for session, _ in rows[:limit]]
+            await _add_last_message_at(session, listing, sessions)
         next_cursor = None
         if len(rows) > limit:
             last, key = rows[limit - 1]
             next_cursor = order.cursor(key, last.id)
         return Page(sessions, total, is_estimate, limit, offset, next_cursor)
+
+
+async def _add_last_message_at(
+    session: AsyncSession, listing: Listing[ListedSession], listed: Sequence[ListedSession]
+) -> None:
+    """Set when the last message of each session of a page was written.
+
+    In a statement of its own, which reads the messages of the page alone. In that of the page,
+    PostgreSQL would read those of the sessions that an offset passes over, too.
+    """
+    ids = [one.id for one in listed]
+    for place in listing.places if ids else ():
+        times = dict((await session.execute(functions.last_message_times(place, ids))).all())
+        for one in listed:
+            if (time := times.get(one.id)) is not None:
+                set_committed_value(one, "last_message_at", time)
 
 
 async def _total(
@@ -205,7 +232,7 @@ async def _total(
     if total <= COUNTED:
         return total, False
     known = (filters.agent_id, filters.session_type, filters.date_from, filters.date_to)
-    # The planner cannot estimate the other filters.
+    # estimate_sessions takes no other filters.
     if replace(filters, search=filters.search or None) != SessionFilters(
         known[0], known[1], None, known[2], known[3]
     ):
@@ -230,6 +257,15 @@ def conditions(listing: Listing[Any], filters: SessionFilters) -> list[ColumnEle
         found.append(listed.agent_id == filters.agent_id)
     if filters.session_type is not None:
         found.append(listed.session_type == filters.session_type)
+    if filters.exclude_types:
+        found.append(listed.session_type.not_in(filters.exclude_types))
+    if filters.status is not None:
+        found.append(listed.status == filters.status)
+    message_count = func.coalesce(listed.message_count, 0)
+    if filters.message_count_min is not None:
+        found.append(message_count >= filters.message_count_min)
+    if filters.message_count_max is not None:
+        found.append(message_count <= filters.message_count_max)
     if filters.date_from is not None:
         found.append(listed.created_at >= filters.date_from)
     if filters.date_to is not None:

@@ -1,16 +1,17 @@
-"""Messages: the manager's calls that add one, and that read transcripts."""
+"""Messages: the manager's calls that add one, delete one, and read transcripts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, overload
+from typing import Any, Generic, overload
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Select, func, select, update
 
+from aria_db import functions
 from aria_db.models import (
     EngineChatMessage,
     EngineChatMessageArchive,
@@ -69,6 +70,28 @@ class NewMessage:
         return values
 
 
+RECENT = 50
+"""How many messages a detail of a session has."""
+
+
+@dataclass(frozen=True)
+class Detail(Generic[SessionRow, MessageRow]):
+    """A session and its last messages.
+
+    :param session: the session.
+    :param recent_messages: its last messages, at most :data:`RECENT`, oldest first.
+    """
+
+    session: SessionRow
+    recent_messages: Sequence[MessageRow]
+
+    @property
+    def last_message_at(self) -> datetime | None:
+        """When the last message was written; None without messages."""
+        times = [message.created_at for message in self.recent_messages if message.created_at]
+        return max(times, default=None)
+
+
 @dataclass(frozen=True)
 class Transcript:
     """A session, wherever it is, and all its messages, oldest first.
@@ -121,7 +144,13 @@ class Messages(Transactions):
 
     @overload
     async def get_messages(
-        self, session_id: UUID, *, limit: int | None = None, offset: int = 0
+        self,
+        session_id: UUID,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        since: datetime | None = None,
+        role: str | None = None,
     ) -> Sequence[EngineChatMessage] | None: ...
 
     @overload
@@ -132,6 +161,8 @@ class Messages(Transactions):
         *,
         limit: int | None = None,
         offset: int = 0,
+        since: datetime | None = None,
+        role: str | None = None,
     ) -> Sequence[MessageRow] | None: ...
 
     async def get_messages(
@@ -141,6 +172,8 @@ class Messages(Transactions):
         *,
         limit: int | None = None,
         offset: int = 0,
+        since: datetime | None = None,
+        role: str | None = None,
     ) -> Sequence[Any] | None:
         """Return the messages of a session, oldest first.
 
@@ -148,19 +181,73 @@ class Messages(Transactions):
         :param place: where to look: :data:`LIVE` or :data:`ARCHIVE`.
         :param limit: how many to return at most; None for all.
         :param offset: how many to pass over.
+        :param since: only those written after this time; so with the time of the last message that
+            a client has, it gets what has come since. None for all.
+        :param role: only those of this speaker; None for all.
         :return: the messages; None if the session is not there.
         """
         async with self._snapshot() as session:
             if await session.get(place.session, session_id) is None:
                 return None
-            return await _messages(session, place, session_id, limit, offset)
+            wanted = _messages(place, session_id, since, role).limit(limit).offset(offset)
+            return (await session.scalars(wanted)).all()
 
-    async def get_transcript(self, session_id: UUID) -> Transcript | None:
+    @overload
+    async def get_detail(
+        self, session_id: UUID
+    ) -> Detail[EngineChatSession, EngineChatMessage] | None: ...
+
+    @overload
+    async def get_detail(
+        self, session_id: UUID, place: Place[SessionRow, MessageRow, ListedSession]
+    ) -> Detail[SessionRow, MessageRow] | None: ...
+
+    async def get_detail(self, session_id: UUID, place: AnyPlace = LIVE) -> Any:
+        """Return a session and its last messages.
+
+        :param session_id: the session.
+        :param place: where to look: :data:`LIVE`, soft-deleted sessions included, or
+            :data:`ARCHIVE`.
+        :return: the session; None if it is not there.
+        """
+        message = place.message
+        async with self._snapshot() as session:
+            found = await session.get(place.session, session_id)
+            if found is None:
+                return None
+            newest = await session.scalars(
+                select(message)
+                .where(message.session_id == session_id)
+                .order_by(message.created_at.desc(), message.id.desc())
+                .limit(RECENT)
+            )
+            return Detail(found, newest.all()[::-1])
+
+    async def delete_message(self, session_id: UUID, message_id: UUID) -> bool:
+        """Delete a message of a live session for good.
+
+        :param session_id: the session.
+        :param message_id: the message.
+        :return: whether that live session had such a message.
+        :raises aria_db.errors.SessionHeld: the session is on hold; nothing was deleted.
+        :raises aria_db.errors.RowsChanged: a trigger or rule kept the message.
+        """
+        ((is_deleted,),) = await self._call(
+            functions.delete_chat_message(session_id, message_id, self._actor)
+        )
+        return is_deleted
+
+    async def get_transcript(
+        self, session_id: UUID, *, since: datetime | None = None, role: str | None = None
+    ) -> Transcript | None:
         """Return a session and its messages, live or archived.
 
         It reads the live tables only for a live session, so that a role without privileges on
         them can read an archived one.
 
+        :param session_id: the session.
+        :param since: as :meth:`get_messages`.
+        :param role: as :meth:`get_messages`.
         :return: the live one if a conflict has left it in both places; None if there
             is no such session.
         """
@@ -173,22 +260,18 @@ class Messages(Transactions):
             found = await session.get(place.session, session_id) if archived else None
             if found is None:
                 return None
-            return Transcript(found, await _messages(session, place, session_id))
+            messages = await session.scalars(_messages(place, session_id, since, role))
+            return Transcript(found, messages.all())
 
 
-async def _messages(
-    session: AsyncSession,
-    place: AnyPlace,
-    session_id: UUID,
-    limit: int | None = None,
-    offset: int = 0,
-) -> Sequence[Any]:
+def _messages(
+    place: AnyPlace, session_id: UUID, since: datetime | None, role: str | None
+) -> Select[Any]:
+    """Return the statement of the messages of a session, oldest first."""
     message = place.message
-    messages = await session.scalars(
-        select(message)
-        .where(message.session_id == session_id)
-        .order_by(message.created_at, message.id)
-        .limit(limit)
-        .offset(offset)
-    )
-    return messages.all()
+    wanted = select(message).where(message.session_id == session_id)
+    if since is not None:
+        wanted = wanted.where(message.created_at > since)
+    if role is not None:
+        wanted = wanted.where(message.role == role)
+    return wanted.order_by(message.created_at, message.id)

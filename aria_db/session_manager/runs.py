@@ -67,6 +67,7 @@ class Progress:
     :param run_id: its row in the run log.
     :param left: of bulk work by filters, why each session was left. None of other runs: a prune
         and an undo write that down, see :meth:`Runs.list_left`.
+    :param zombies: of a prune of all types, how many zombies it ended before. None of other runs.
     """
 
     batches: int = 0
@@ -76,6 +77,7 @@ class Progress:
     stop_reason: str | None = None
     run_id: int | None = None
     left: Mapping[UUID, DatabaseError] | None = None
+    zombies: int | None = None
 
 
 class Runs(Transactions):

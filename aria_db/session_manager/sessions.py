@@ -1,13 +1,14 @@
-"""Sessions: the manager's calls that create, show, end and delete one."""
+"""Sessions: the manager's calls that create, show, edit, end and delete one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import case, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from aria_db import functions
 from aria_db.models import EngineChatSession
@@ -64,6 +65,18 @@ class NewSession:
         return values
 
 
+class SessionChanges(TypedDict, total=False):
+    """What to change of a session; what is not given stays.
+
+    ``title`` has at most 500 characters, ``model`` at most 200. ``metadata`` replaces what is
+    there.
+    """
+
+    title: str | None
+    model: str | None
+    metadata: Mapping[str, Any]
+
+
 class Sessions(Transactions):
     """The manager's calls for one session."""
 
@@ -99,25 +112,63 @@ class Sessions(Transactions):
         async with self._transaction() as session:
             return await session.get(place.session, session_id)
 
+    async def update_session(
+        self, session_id: UUID, **changes: Unpack[SessionChanges]
+    ) -> EngineChatSession | None:
+        """Change the title, the model or the metadata of a live session. It counts as updated now.
+
+        :param session_id: the session.
+        :param changes: ``title``, ``model``, ``metadata``; see :class:`SessionChanges`. Without
+            any, the session stays as it is.
+        :return: the session; None if the main list has no such session.
+        """
+        live = EngineChatSession
+        values: dict[str, Any] = dict(changes)
+        if "metadata" in values:
+            values["metadata_json"] = values.pop("metadata")
+        wanted = (live.id == session_id, live.status != SOFT_DELETED)
+        async with self._transaction() as session:
+            found = await session.scalars(
+                update(live)
+                .where(*wanted)
+                .values({**values, "updated_at": func.now()})
+                .returning(live)
+                if values
+                else select(live).where(*wanted)
+            )
+            return found.one_or_none()
+
     async def end_session(self, session_id: UUID) -> EngineChatSession | None:
         """End a live session. Ending it twice keeps the first ``ended_at``.
 
+        ``metadata.ended`` becomes true as well, where the application reads it.
+
         :return: the session; None if the main list has no such session.
         """
+        live = EngineChatSession
+        metadata = func.coalesce(live.metadata_json, literal({}, JSONB()))
         async with self._transaction() as session:
-            found = await session.scalars(
-                select(EngineChatSession)
-                .where(EngineChatSession.id == session_id, EngineChatSession.status != SOFT_DELETED)
-                .with_for_update(key_share=True)
+            # As a value: a distributed table takes no condition on what is only known to be stable.
+            now = literal(await session.scalar(select(func.now())))
+            ended = await session.scalars(
+                update(live)
+                .where(live.id == session_id, live.status != SOFT_DELETED)
+                .values(
+                    status="ended",
+                    updated_at=now,
+                    ended_at=func.coalesce(live.ended_at, now),
+                    # metadata that is no object has no place for it
+                    metadata_json=case(
+                        (
+                            func.jsonb_typeof(metadata) == "object",
+                            metadata.concat(literal({"ended": True}, JSONB())),
+                        ),
+                        else_=live.metadata_json,
+                    ),
+                )
+                .returning(live)
             )
-            ended = found.one_or_none()
-            if ended is not None:
-                now = await session.scalar(select(func.now()))
-                ended.status = "ended"
-                ended.updated_at = now
-                if ended.ended_at is None:
-                    ended.ended_at = now
-            return ended
+            return ended.one_or_none()
 
     async def delete_session(self, session_id: UUID, place: AnyPlace = LIVE) -> Deleted | None:
         """Delete a session and its messages for good. The other place is not touched.

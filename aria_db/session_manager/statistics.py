@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
 
 from aria_db.models import Base
 from aria_db.session_manager.places import ARCHIVE, LIVE
@@ -24,6 +25,10 @@ class Stats:
     :param archived_messages: messages in the archive.
     :param by_type: sessions of the main list, per session_type.
     :param by_status: all live sessions, per status.
+    :param active_agents: agents that have an active session.
+    :param ghost_sessions: sessions of the main list without a message.
+    :param oldest_session: when the oldest session of the main list was created; None without any.
+    :param newest_activity: when one of them was last updated; None without any.
     """
 
     live_sessions: int
@@ -33,6 +38,25 @@ class Stats:
     archived_messages: int
     by_type: dict[str, int]
     by_status: dict[str, int]
+    active_agents: int
+    ghost_sessions: int
+    oldest_session: datetime | None
+    newest_activity: datetime | None
+
+    @property
+    def total_sessions(self) -> int:
+        """``live_sessions``, as the application calls it."""
+        return self.live_sessions
+
+    @property
+    def total_messages(self) -> int:
+        """``live_messages``, as the application calls it."""
+        return self.live_messages
+
+    @property
+    def active_sessions(self) -> int:
+        """The sessions of the main list whose status is active."""
+        return self.by_status.get("active", 0)
 
 
 class Statistics(Transactions):
@@ -41,6 +65,7 @@ class Statistics(Transactions):
     async def get_stats(self) -> Stats:
         """Count sessions and messages, live and archived."""
         live = LIVE.session
+        listed, message = LIVE.listed, LIVE.message
 
         def count(entity: type[Base]) -> Select[int]:
             return select(func.count()).select_from(entity)
@@ -51,6 +76,15 @@ class Statistics(Transactions):
                     live.session_type, live.status
                 )
             )
+            figures = await session.execute(
+                select(
+                    func.count(listed.agent_id.distinct()).filter(listed.status == "active"),
+                    func.count().filter(~exists().where(message.session_id == listed.id)),
+                    func.min(listed.created_at),
+                    func.max(listed.updated_at),
+                )
+            )
+            active_agents, ghost_sessions, oldest_session, newest_activity = figures.one()
             archived_sessions = await session.scalar(count(ARCHIVE.session))
             live_messages = await session.scalar(count(LIVE.message))
             archived_messages = await session.scalar(count(ARCHIVE.message))
@@ -68,4 +102,8 @@ class Statistics(Transactions):
             archived_messages=archived_messages or 0,
             by_type=dict(by_type),
             by_status=dict(by_status),
+            active_agents=active_agents,
+            ghost_sessions=ghost_sessions,
+            oldest_session=oldest_session,
+            newest_activity=newest_activity,
         )

@@ -12,14 +12,15 @@ pytestmark = pytest.mark.anyio
 MONTH = timedelta(days=30)
 
 
-async def test_policies_begin_with_a_month_for_all_and_a_day_for_cron(
+async def test_policies_begin_with_a_month_for_all_and_a_day_for_the_sessions_of_agents(
     manager: NativeSessionManager,
 ) -> None:
     policies = {p.session_type: p for p in await manager.list_policies()}
 
-    assert list(policies) == [ALL_TYPES, "cron"]
-    assert policies[ALL_TYPES].archive_after == MONTH
-    assert policies["cron"].archive_after == timedelta(days=1)
+    assert {name: policy.archive_after for name, policy in policies.items()} == {
+        ALL_TYPES: MONTH,
+        **dict.fromkeys(("cron", "subagent", "swarm"), timedelta(days=1)),
+    }
     assert all(p.enabled and p.purge_after is None for p in policies.values())
 
 
@@ -44,7 +45,7 @@ async def test_a_policy_with_an_age_that_is_none_is_refused(
     ages: dict[str, timedelta | None] = {"archive_after": None, "purge_after": None, name: age}
     with pytest.raises(InvalidArgument, match=name):
         await manager.set_policy("chat", **ages)
-    assert len(await manager.list_policies()) == 2
+    assert "chat" not in {policy.session_type for policy in await manager.list_policies()}
 
 
 async def test_the_longest_age_of_a_policy_is_an_age_that_the_table_takes(

@@ -78,6 +78,7 @@ async def test_a_dry_run_counts_what_the_prune_then_archives(
         "pruned_count": 3,
         "archived_count": 0,
         "message_count": 6,
+        "zombies_closed": 0,
         "dry_run": True,
     }
     assert _live(connection) == 4

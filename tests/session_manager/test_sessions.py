@@ -94,6 +94,68 @@ async def test_an_archived_session_that_is_held_or_live_as_well_is_not_deleted(
     assert places(connection, live_as_well) == (1, 3, 1, 3)
 
 
+async def test_what_is_given_of_a_session_is_changed_and_the_rest_stays(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    session_id = new_session(connection, title="a title", model="a-model")
+    before = await manager.get_session(session_id)
+    assert before is not None
+
+    changed = await manager.update_session(session_id, title="another", metadata={"a": [1]})
+
+    assert changed is not None
+    assert (changed.title, changed.model, changed.metadata_json) == (
+        *("another", "a-model"),
+        {"a": [1]},
+    )
+    assert changed.updated_at is not None
+    assert before.updated_at is not None
+    assert changed.updated_at > before.updated_at
+    cleared = await manager.update_session(session_id, title=None, model=None)
+    assert cleared is not None
+    assert (cleared.title, cleared.model, cleared.metadata_json) == (None, None, {"a": [1]})
+    same = await manager.update_session(session_id)
+    assert same is not None
+    assert same.updated_at == cleared.updated_at
+
+
+async def test_only_sessions_of_the_main_list_are_changed(
+    manager: NativeSessionManager, connection: psycopg.Connection
+) -> None:
+    archived, soft_deleted = new_session(connection), new_session(connection, status="archived")
+    await manager.archive_session(archived)
+
+    for session_id in (archived, soft_deleted, uuid4()):
+        assert await manager.update_session(session_id, title="another") is None
+
+    titles = connection.execute("SELECT DISTINCT title FROM engine_chat_session_all").fetchall()
+    assert titles == [("a session",)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "ended"),
+    [
+        ('{"a": 1}', {"a": 1, "ended": True}),
+        (None, {"ended": True}),
+        # nothing that could say so
+        ("[1]", [1]),
+    ],
+)
+async def test_the_metadata_of_a_session_that_is_ended_says_so(
+    manager: NativeSessionManager,
+    connection: psycopg.Connection,
+    metadata: str | None,
+    ended: object,
+) -> None:
+    session_id = new_session(connection, metadata=metadata)
+
+    session = await manager.end_session(session_id)
+
+    assert session is not None
+    assert (session.status, session.metadata_json) == ("ended", ended)
+    assert session.ended_at is not None
+
+
 async def test_several_sessions_are_restored_and_those_that_do_not_exist_are_left_out(
     manager: NativeSessionManager, connection: psycopg.Connection
 ) -> None:
@@ -122,10 +184,13 @@ async def test_the_database_can_set_who_is_on_record_for_what_a_manager_does(
     ]
 
 
-@pytest.mark.parametrize("limit", [0, -1])
-async def test_a_page_that_may_hold_nothing_is_refused(
-    manager: NativeSessionManager, limit: int
+async def test_a_page_may_hold_nothing_but_not_less(
+    manager: NativeSessionManager, connection: psycopg.Connection
 ) -> None:
-    for listed in (manager.list_sessions, manager.list_archived_sessions):
-        with pytest.raises(InvalidArgument, match=f"limit is {limit}, and must be at least 1"):
-            await listed(limit=limit)
+    new_session(connection)
+
+    for listed, total in ((manager.list_sessions, 1), (manager.list_archived_sessions, 0)):
+        page = await listed(limit=0)
+        assert (page.sessions, page.total, page.has_more) == ([], total, False)
+        with pytest.raises(InvalidArgument, match="limit is -1, and must not be negative"):
+            await listed(limit=-1)
