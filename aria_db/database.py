@@ -37,7 +37,7 @@ LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 class Database:
     """A database and the schema in it that this package uses.
 
-    :param url: its URL, for the driver psycopg.
+    :param url: its URL, for the driver psycopg: :func:`parse_url` makes one of any.
     :param schema: the schema of the tables and functions; None for whatever the
         search path of the role says.
     """
@@ -153,19 +153,24 @@ def parse_url(text: str, name: str = "the database URL") -> sa.URL:
     """Return a URL for the driver psycopg from what people write.
 
     All forms of libpq's URLs work, also a directory or several hosts instead of one host. The
-    parameter ``prepare_threshold`` is psycopg's: see :meth:`Database.engine`.
+    parameter ``prepare_threshold`` is psycopg's: see :meth:`Database.engine`. An application's URL
+    may name another driver, asyncpg or psycopg2: aria-db connects with psycopg all the same, and
+    takes over asyncpg's ``ssl``, ``timeout`` and ``prepared_statement_cache_size``.
 
-    :param text: ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
+    :param text: ``postgresql://…``, ``postgres://…`` or ``postgresql+driver://…``.
     :param name: what an error calls it.
-    :raises InvalidConfiguration: it is no URL, or names another database or driver.
+    :raises InvalidConfiguration: it is no URL, names another database or driver, or has a parameter
+        that libpq does not know.
     """
     scheme, separator, rest = text.partition("://")
-    if separator and scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+    if separator and scheme not in _SCHEMES:
         raise InvalidConfiguration(
             f"{name} begins with {scheme}://",
             hint="aria-db works with PostgreSQL through psycopg 3: postgresql://…",
         )
     address, _, query = rest.partition("?")
+    if scheme == "postgresql+asyncpg":
+        query = _of_libpq(query)
     own = re.search(rf"(?:^|&){_PREPARE_THRESHOLD}=([^&]*)", query)
     if own is not None:
         query = (query[: own.start()] + query[own.end() :]).removeprefix("&")
@@ -177,6 +182,12 @@ def parse_url(text: str, name: str = "the database URL") -> sa.URL:
         if re.fullmatch("[0-9,]*", str(given.get("port", ""))) is None:
             raise ValueError
     except (psycopg.Error, ValueError) as error:
+        unknown = re.search('invalid URI query parameter: "([^"]*)"', str(error))
+        if unknown is not None:
+            raise InvalidConfiguration(
+                f"{name} has the parameter {unknown[1]}, which libpq does not know",
+                hint="Leave it out: aria-db connects with psycopg 3, whatever the URL names.",
+            ) from error
         # libpq's own message may contain the password.
         raise InvalidConfiguration(
             f"{name} cannot be read",
@@ -199,6 +210,29 @@ def parse_url(text: str, name: str = "the database URL") -> sa.URL:
         database=parts.pop("dbname", None),
         query=parts,
     )
+
+
+# The drivers that an application's URL may name.
+_SCHEMES = {
+    *("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg_async"),
+    *("postgresql+psycopg2", "postgresql+asyncpg"),
+}
+
+# What asyncpg calls a parameter of libpq.
+_OF_ASYNCPG = {"ssl": "sslmode", "timeout": "connect_timeout"}
+
+
+def _of_libpq(query: str) -> str:
+    """Return a query for asyncpg with the names of libpq and psycopg."""
+    found = []
+    for part in filter(None, query.split("&")):
+        parameter, _, value = part.partition("=")
+        if parameter == "prepared_statement_cache_size":
+            # Without a cache nothing is prepared for longer than a statement.
+            found += [f"{_PREPARE_THRESHOLD}=none"] if value == "0" else []
+        else:
+            found.append(f"{_OF_ASYNCPG.get(parameter, parameter)}={value}")
+    return "&".join(found)
 
 
 def configured_url() -> sa.URL | None:

@@ -13,6 +13,7 @@ psycopg, psycopg2 or asyncpg::
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar, NamedTuple
@@ -158,7 +159,7 @@ class ReadOnly(DatabaseError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """08xxx, 57Pxx, 53300 or no answer at all: the database cannot be reached."""
+    """08xxx, 57Pxx, 53300, a refused login or no answer at all: it cannot be reached."""
 
     default_hint = "Check that PostgreSQL runs and that DATABASE_URL (or PGHOST, ...) names it."
 
@@ -182,6 +183,9 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "42501": PermissionDenied,
     "42883": NotUpgraded,
     "42P01": NotUpgraded,
+    "28000": DatabaseUnavailable,
+    "28P01": DatabaseUnavailable,
+    "3D000": DatabaseUnavailable,
     "3F000": NotUpgraded,
     "40001": Retryable,
     "40P01": Retryable,
@@ -220,9 +224,12 @@ def _report_of(original: BaseException | None) -> _Report:
             diagnostic.message_hint,
         )
     # SQLAlchemy raises an exception of its own from asyncpg's.
-    reported = getattr(original, "__cause__", None)
+    return _report_of_asyncpg(getattr(original, "__cause__", None))
+
+
+def _report_of_asyncpg(original: BaseException | None) -> _Report:
     names = ("sqlstate", "message", "detail", "hint")
-    return _Report(*(getattr(reported, name, None) for name in names))
+    return _Report(*(getattr(original, name, None) for name in names))
 
 
 def from_dbapi(error: DBAPIError) -> DatabaseError:
@@ -230,8 +237,12 @@ def from_dbapi(error: DBAPIError) -> DatabaseError:
 
     :param error: what SQLAlchemy raised; ``error.orig`` is that of psycopg, psycopg2 or asyncpg.
     """
-    sqlstate, message, detail, hint = _report_of(error.orig)
     is_broken = isinstance(error, OperationalError) or error.connection_invalidated
+    return _from_report(_report_of(error.orig), str(error.orig), is_broken)
+
+
+def _from_report(report: _Report, text: str, is_broken: bool) -> DatabaseError:
+    sqlstate, message, detail, hint = report
     if sqlstate in _BY_SQLSTATE:
         kind = _BY_SQLSTATE[sqlstate]
     elif is_broken and (sqlstate is None or sqlstate.startswith("08")):
@@ -240,7 +251,7 @@ def from_dbapi(error: DBAPIError) -> DatabaseError:
         kind = DatabaseError
     if hint is None or kind is NotUpgraded:  # PostgreSQL's own would be about type casts
         hint = kind.default_hint
-    return kind(message or str(error.orig), sqlstate=sqlstate, detail=detail, hint=hint)
+    return kind(message or text, sqlstate=sqlstate, detail=detail, hint=hint)
 
 
 @contextmanager
@@ -253,6 +264,12 @@ def translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise from_dbapi(error) from error
-    except ConnectionError as error:  # from asyncpg; SQLAlchemy does not wrap it
+    # SQLAlchemy does not wrap what asyncpg raises while it connects.
+    except ConnectionError as error:
         hint = DatabaseUnavailable.default_hint
         raise DatabaseUnavailable(str(error), hint=hint) from error
+    except Exception as error:
+        asyncpg = sys.modules.get("asyncpg")
+        if asyncpg is None or not isinstance(error, asyncpg.PostgresError):
+            raise
+        raise _from_report(_report_of_asyncpg(error), str(error), is_broken=True) from error

@@ -129,11 +129,55 @@ def test_an_invalid_prepare_threshold_in_a_url_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["mysql://host/name", "sqlite://", "postgresql+asyncpg://host/name", "http://host"]
+    "text", ["mysql://host/name", "sqlite://", "postgresql+pg8000://host/name", "http://host"]
 )
 def test_a_url_of_another_database_or_driver_is_refused_by_its_scheme(text: str) -> None:
     with pytest.raises(InvalidConfiguration, match=text.partition(":")[0].replace("+", r"\+")):
         parse_url(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("", {}),
+        ("?ssl=require", {"sslmode": "require"}),
+        ("?timeout=5&ssl=disable", {"connect_timeout": "5", "sslmode": "disable"}),
+        ("?prepared_statement_cache_size=0", {"prepare_threshold": "none"}),
+        ("?prepared_statement_cache_size=500", {}),
+        ("?host=/tmp&sslmode=prefer", {"host": "/tmp", "sslmode": "prefer"}),
+    ],
+)
+def test_a_url_for_asyncpg_is_read_with_the_names_of_libpq(
+    given: str, taken: dict[str, str]
+) -> None:
+    host = "" if "host=" in given else "host"
+    url = parse_url(f"postgresql+asyncpg://user:p%40ss@{host}/name{given}")
+
+    assert url.drivername == "postgresql+psycopg"
+    assert (url.username, url.password, url.database) == ("user", "p@ss", "name")
+    assert url.host == (host or None) or dict(url.query)["host"] == "/tmp"
+    assert {**url.query} == taken or url.host == taken["host"]
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg2", "psycopg"])
+def test_a_parameter_that_libpq_does_not_know_is_named(driver: str) -> None:
+    text = f"postgresql+{driver}://user:secret@host/name?command_timeout=5"
+
+    with pytest.raises(InvalidConfiguration, match="has the parameter command_timeout") as refused:
+        parse_url(text)
+
+    assert refused.value.hint
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg2", "psycopg_async"])
+def test_an_application_s_url_connects_whatever_driver_it_names(
+    database: Database, driver: str
+) -> None:
+    text = database.libpq_url().replace("postgresql://", f"postgresql+{driver}://")
+
+    with connected(Database(parse_url(text))) as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM engine_chat_sessions")) == 0
 
 
 @pytest.mark.parametrize("text", ["nonsense", "postgresql://host:port/name", "host=a dbname=b", ""])

@@ -123,6 +123,15 @@ async def test_a_database_that_refuses_the_connection_is_unavailable(driver: str
 
 
 @every_driver
+async def test_a_login_that_is_refused_is_unavailable(driver: str, database: Database) -> None:
+    for refused in (database.url.set(database="nowhere"), database.url.set(username="nobody")):
+        run = _runner(refused, driver)
+        with pytest.raises(DatabaseUnavailable, match="does not exist") as failure:
+            await run(functions.archive_session(uuid4()))
+        assert "PostgreSQL" in (failure.value.hint or "")
+
+
+@every_driver
 async def test_a_connection_that_is_cut_is_unavailable(
     run: Run, connection: psycopg.Connection
 ) -> None:
