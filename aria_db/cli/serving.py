@@ -26,6 +26,14 @@ def serve(
         str, typer.Option(callback=utf8, help="The address to listen at.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at.")] = 8000,
+    root_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            callback=utf8,
+            help="The path that a proxy in front of it strips, such as /api. Or ARIA_DB_ROOT_PATH.",
+        ),
+    ] = None,
     max_body: Annotated[
         int | None,
         typer.Option(
@@ -76,13 +84,14 @@ def serve(
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; /docs describes it.
 
-    With ARIA_DB_TOKEN or ARIA_DB_TOKENS (name:role:token,...) set, every call needs a bearer
-    token. Without, it listens at loopback addresses only. ARIA_DB_ACTOR_HEADER is the header
-    in which a proxy names the user.
+    With ARIA_DB_TOKEN or ARIA_DB_TOKENS (name:role:token,...) set, every call needs a token.
+    Without, it listens at loopback addresses only. ARIA_DB_ACTOR_HEADER is the header in which
+    a proxy names the user.
     """
     from aria_db.http import server, settings
 
     found = settings.read(
+        root_path=root_path,
         max_body=max_body,
         body_timeout=body_timeout,
         connections=connections,
@@ -103,6 +112,7 @@ def serve(
             found.token,
             tokens=found.known_tokens(),
             actor_header=found.actor_header,
+            root_path=found.root_path,
             limits=found.limits(),
             wait=found.wait,
         )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aria_db.http.examples import (
     ARCHIVED_AT,
+    LAST_MESSAGE_AT,
     LIST_PART,
     MESSAGE,
     PAGE,
@@ -21,7 +22,7 @@ from aria_db.http.examples import (
     SESSION_ID,
     example,
 )
-from aria_db.session_manager import COUNTED
+from aria_db.session_manager import COUNTED, RECENT
 
 # A number and not a string: numeric(10, 6) has ten digits, and every JSON reader's
 # numbers hold fifteen.
@@ -40,6 +41,7 @@ class Session(Answer):
     model_config = example(SESSION)
 
     id: UUID
+    session_id: UUID = Field(validation_alias="id", description="The id, again.")
     agent_id: str
     session_type: str
     title: str | None
@@ -66,6 +68,22 @@ class ArchivedSession(Session):
     archived_at: datetime
 
 
+class ListedSession(Session):
+    """A session of the list: every column, and when its last message was written."""
+
+    model_config = example(SESSION | LAST_MESSAGE_AT)
+
+    last_message_at: datetime | None
+
+
+class ListedArchivedSession(ArchivedSession):
+    """An archived session of the list: every column, and when its last message was written."""
+
+    model_config = example(SESSION | ARCHIVED_AT | LAST_MESSAGE_AT)
+
+    last_message_at: datetime | None
+
+
 class Message(Answer):
     """A message: every column."""
 
@@ -73,7 +91,10 @@ class Message(Answer):
 
     id: UUID
     session_id: UUID
-    agent_id: str | None
+    agent_id: str | None = Field(
+        validation_alias="speaker",
+        description="Which agent speaks; where the column is null, `metadata.agent_id`.",
+    )
     role: str
     content: str
     thinking: str | None
@@ -96,6 +117,27 @@ class ArchivedMessage(Message):
     archived_at: datetime
 
 
+RecentMessages = Field(description=f"The last messages, at most {RECENT}, oldest first.")
+
+
+class SessionDetail(ListedSession):
+    """A live session: every column, and its last messages."""
+
+    model_config = example(SESSION | LAST_MESSAGE_AT | {"recent_messages": [MESSAGE]})
+
+    recent_messages: list[Message] = RecentMessages
+
+
+class ArchivedSessionDetail(ListedArchivedSession):
+    """An archived session: every column, and its last messages."""
+
+    model_config = example(
+        SESSION | ARCHIVED_AT | LAST_MESSAGE_AT | {"recent_messages": [MESSAGE | ARCHIVED_AT]}
+    )
+
+    recent_messages: list[ArchivedMessage] = RecentMessages
+
+
 class _Part(Answer):
     limit: int = Field(description="How many this part may hold.")
     offset: int = Field(description="How many sessions come before this page.")
@@ -115,17 +157,17 @@ class _ListPart(_Part):
 class SessionList(_ListPart):
     """A part of the list of live sessions."""
 
-    model_config = example({"sessions": [SESSION], **LIST_PART})
+    model_config = example({"sessions": [SESSION | LAST_MESSAGE_AT], **LIST_PART})
 
-    sessions: list[Session]
+    sessions: list[ListedSession]
 
 
 class ArchivedSessionList(_ListPart):
     """A part of the list of archived sessions."""
 
-    model_config = example({"sessions": [SESSION | ARCHIVED_AT], **LIST_PART})
+    model_config = example({"sessions": [SESSION | ARCHIVED_AT | LAST_MESSAGE_AT], **LIST_PART})
 
-    sessions: list[ArchivedSession]
+    sessions: list[ListedArchivedSession]
 
 
 class Transcript(_Part):
@@ -207,12 +249,32 @@ class CleanupResult(Answer):
     """What was archived, or would be."""
 
     model_config = example(
-        {"pruned_count": 12, "archived_count": 0, "message_count": 340, "dry_run": True}
+        {
+            "pruned_count": 12,
+            "archived_count": 0,
+            "message_count": 340,
+            "zombies_closed": 1,
+            "dry_run": True,
+        }
     )
 
     pruned_count: int = Field(description="Sessions that were archived; in a dry run, would be.")
     archived_count: int = Field(description="The same; in a dry run 0.")
     message_count: int = Field(description="The messages of these sessions.")
+    zombies_closed: int = Field(
+        description="Sessions of the types scoped and cron that were ended, because they were "
+        "active two hours after their last update; in a dry run, would be."
+    )
+    dry_run: bool
+
+
+class GhostsResult(Answer):
+    """What was deleted, or would be."""
+
+    model_config = example({"deleted": 0, "ghosts": 12, "dry_run": True})
+
+    deleted: int = Field(description="Sessions without a message that were deleted.")
+    ghosts: int = Field(description="The same; in a dry run, those that would be deleted.")
     dry_run: bool
 
 
@@ -221,7 +283,8 @@ class HistoryEvent(Answer):
 
     at: datetime
     event: str = Field(
-        description="archived, restored, held, released, resolved, purged or deleted."
+        description="archived, restored, held, released, resolved, purged, deleted or "
+        "message_deleted."
     )
     actor: str = Field(description="Who did it, by what the caller said.")
     role: str = Field(description="The database role that connected.")
@@ -397,6 +460,13 @@ class Counts(Answer):
             "archived_messages": 12,
             "by_type": {"interactive": 2, "cron": 1},
             "by_status": {"active": 2, "ended": 1, "archived": 1},
+            "total_sessions": 3,
+            "total_messages": 41,
+            "active_sessions": 2,
+            "active_agents": 1,
+            "ghost_sessions": 1,
+            "oldest_session": SESSION["created_at"],
+            "newest_activity": SESSION["updated_at"],
         }
     )
 
@@ -409,3 +479,12 @@ class Counts(Answer):
     archived_messages: int
     by_type: dict[str, int] = Field(description="Sessions of the main list, per session_type.")
     by_status: dict[str, int] = Field(description="All live sessions, per status.")
+    total_sessions: int = Field(description="The same as live_sessions.")
+    total_messages: int = Field(description="The same as live_messages.")
+    active_sessions: int = Field(description="Sessions of the main list whose status is active.")
+    active_agents: int = Field(description="Agents that have an active session.")
+    ghost_sessions: int = Field(description="Sessions of the main list without a message.")
+    oldest_session: datetime | None = Field(
+        description="When the oldest session of the main list was created."
+    )
+    newest_activity: datetime | None = Field(description="When one of them was last updated.")

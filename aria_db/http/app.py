@@ -8,11 +8,11 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import psycopg
-from fastapi import Depends, FastAPI
-from fastapi.security import HTTPBearer
+from fastapi import Depends, FastAPI, Request
+from fastapi.security import APIKeyHeader, HTTPBearer
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,12 +21,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from aria_db import __version__
 from aria_db.database import Database, configured_schema, configured_url, for_schema
 from aria_db.errors import DatabaseError, InvalidConfiguration, translated
-from aria_db.http import health, problems, router, settings
+from aria_db.http import access, health, problems, settings
+from aria_db.http.embedding import router
 from aria_db.http.limits import DEFAULT, Limits
 from aria_db.http.middleware import (
     AllowedMethods,
-    BearerToken,
     BodyLimits,
+    RequireToken,
     WithoutTrailingSlash,
 )
 from aria_db.http.tokens import Token, refuse_doubles
@@ -55,14 +56,67 @@ than 100 levels deep or with numbers beyond their range, as a string with its te
 """
 
 
-class State(TypedDict):
-    """What the requests share."""
+# How long a server that has not found the schema goes on without it.
+_LOOK_AGAIN_SECONDS = 1.0
 
-    engine: AsyncEngine
-    manager: NativeSessionManager
-    schema: str | None
-    actor_header: str | None
-    verdict: health.ArchiveVerdict
+PREFIXES = ("/api/engine/sessions", "/engine/sessions")
+"""Where the sessions are; the second for proxies that strip ``/api``, and not in OpenAPI."""
+
+
+class _Connection:
+    """The engine and what is on it.
+
+    Opened at the start; or at the first request, where the application is mounted in another one:
+    Starlette starts the outer one alone.
+
+    :param database: the database.
+    :param limits: how many connections there are at most.
+    """
+
+    def __init__(self, database: Database, limits: Limits) -> None:
+        self._database = database
+        self._limits = limits
+        self._lock = asyncio.Lock()
+        self._shared: health.Shared | None = None
+        self._look_again_at = float("inf")
+
+    async def open(self) -> health.Shared:
+        """Return the engine and what is on it."""
+        shared = self._shared
+        # While one request looks for the schema again, the others go on without it.
+        if shared is not None and (self._lock.locked() or not self._is_to_look_again()):
+            return shared
+        async with self._lock:
+            if self._shared is None or self._is_to_look_again():
+                self._shared = await self._connected()
+            return self._shared
+
+    def _is_to_look_again(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._look_again_at
+
+    async def _connected(self) -> health.Shared:
+        engine = (
+            _engine(self._database, self._limits) if self._shared is None else self._shared.engine
+        )
+        schema = self._database.schema or await _only_schema(engine)
+        if schema is None:
+            # The database may not answer yet, or not be upgraded.
+            self._look_again_at = asyncio.get_running_loop().time() + _LOOK_AGAIN_SECONDS
+        else:
+            self._look_again_at = float("inf")
+            engine = for_schema(engine, schema)
+        manager = NativeSessionManager(engine)
+        return health.Shared(engine, schema, manager, health.ArchiveVerdict(manager))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._shared is not None:
+            await self._shared.engine.dispose()
+            self._shared = None
+
+
+# What asks for the token is the middleware; these say so in OpenAPI.
+_SCHEMES = (HTTPBearer(auto_error=False), APIKeyHeader(name="X-API-Key", auto_error=False))
 
 
 class _Api(FastAPI):
@@ -87,9 +141,10 @@ def create_app(
     actor_header: str | None = None,
     limits: Limits = DEFAULT,
 ) -> FastAPI:
-    """Return the application for a database.
+    """Return the application for a database, to serve or to mount in another one.
 
-    It starts whether the database answers or not; ``/health`` tells.
+    It starts whether the database answers or not; ``/health`` tells. Mounted, it connects at the
+    first request.
 
     :param database: the database.
     :param token: the token of an operator without a name; None for none.
@@ -102,23 +157,19 @@ def create_app(
     known = (*tokens, *([] if token is None else [Token(token)]))
     refuse_doubles(known)
 
+    connection = _Connection(database, limits)
+
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        engine = _engine(database, limits)
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await connection.open()
         try:
-            schema = database.schema or await _only_schema(engine)
-            if schema is not None:
-                engine = for_schema(engine, schema)
-            manager = NativeSessionManager(engine)
-            yield State(
-                engine=engine,
-                manager=manager,
-                schema=schema,
-                actor_header=actor_header,
-                verdict=health.ArchiveVerdict(manager),
-            )
+            yield
         finally:
-            await engine.dispose()
+            await connection.close()
+
+    async def manager_of(request: Request) -> NativeSessionManager:
+        shared = await connection.open()
+        return access.acting(shared.manager, request, actor_header)
 
     app = _Api(
         title="aria-db",
@@ -127,18 +178,25 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        # What asks for the token is the middleware below; these say so in OpenAPI.
-        dependencies=[Depends(HTTPBearer(auto_error=False))] if known else [],
+        dependencies=[Depends(scheme) for scheme in _SCHEMES] if known else [],
         responses=problems.documented(401) if known else {},
     )
     problems.install(app)
-    app.include_router(router.router, responses=problems.documented(403) if known else {})
-    app.include_router(health.router)
-    app.add_middleware(AllowedMethods, routes=[*router.router.routes, *health.router.routes])
+    sessions, checks = router(manager_of), health.router(connection.open)
+    for prefix in PREFIXES:
+        app.include_router(
+            sessions,
+            prefix=prefix,
+            include_in_schema=prefix == PREFIXES[0],
+            responses=problems.documented(403) if known else {},
+        )
+    app.include_router(checks)
+    routes = {**dict.fromkeys(PREFIXES, sessions.routes), "": checks.routes}
+    app.add_middleware(AllowedMethods, routes=routes)
     app.add_middleware(WithoutTrailingSlash)
     app.add_middleware(BodyLimits, limits=limits)
     if known:
-        app.add_middleware(BearerToken, known=known)
+        app.add_middleware(RequireToken, known=known)
     return app
 
 

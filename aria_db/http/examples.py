@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 SESSION_ID = "0198c0de-5e55-7000-8000-000000000001"
 SESSION: dict[str, Any] = {
     "id": SESSION_ID,
+    "session_id": SESSION_ID,
     "agent_id": "aria",
     "session_type": "interactive",
     "title": "Holiday plans",
@@ -44,6 +45,7 @@ MESSAGE: dict[str, Any] = {
     "metadata": {},
     "created_at": "2026-03-01T09:31:12.500000Z",
 }
+LAST_MESSAGE_AT = {"last_message_at": MESSAGE["created_at"]}
 ARCHIVED_AT = {"archived_at": "2026-03-02T18:00:00.123456Z"}
 PAGE = {"limit": 50, "offset": 0, "has_more": False}
 LIST_PART = {
@@ -56,6 +58,11 @@ LIST_PART = {
 }
 
 
-def example(shown: dict[str, Any], extra: Literal["ignore", "forbid"] = "ignore") -> ConfigDict:
-    """Return the configuration of a model with an example for OpenAPI."""
-    return ConfigDict(json_schema_extra={"examples": [shown]}, extra=extra)
+def example(
+    shown: dict[str, Any], extra: Literal["ignore", "forbid"] = "ignore", **more: int
+) -> ConfigDict:
+    """Return the configuration of a model with an example for OpenAPI.
+
+    :param more: what else its JSON schema says.
+    """
+    return ConfigDict(json_schema_extra={"examples": [shown], **more}, extra=extra)

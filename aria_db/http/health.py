@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import TimeoutError as BusyPool
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,8 +27,6 @@ TIMEOUT_SECONDS = 3.0
 REMEMBERED_SECONDS = 60.0
 
 _logger = logging.getLogger(__name__)
-
-router = APIRouter()
 
 
 class Figure(Answer):
@@ -82,40 +82,69 @@ class Health(BaseModel):
     )
 
 
-@router.get(
-    "/health",
-    tags=["health"],
-    summary="Tell whether the server can work",
-    responses={
-        503: {
-            "model": Health,
-            "description": "The database does not answer or is not at the newest revision.",
-            "content": {
-                "application/json": {
-                    "example": {
-                        "status": "not upgraded",
-                        "database": "ok",
-                        "revision": "0001_chat_tables",
-                        "newest": "0002_archive",
-                        "hint": NotUpgraded.default_hint,
-                    }
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    503: {
+        "model": Health,
+        "description": "The database does not answer or is not at the newest revision.",
+        "content": {
+            "application/json": {
+                "example": {
+                    "status": "not upgraded",
+                    "database": "ok",
+                    "revision": "0001_chat_tables",
+                    "newest": "0002_archive",
+                    "hint": NotUpgraded.default_hint,
                 }
-            },
-        }
-    },
-    response_model_exclude_unset=True,
-)
-async def health(request: Request, response: Response) -> Health:
-    """Ask the database, and answer within a few seconds at any rate.
+            }
+        },
+    }
+}
 
-    `archive` is for people: it does not change the status.
+
+@dataclass(frozen=True)
+class Shared:
+    """What the requests of an application share.
+
+    :param engine: its engine.
+    :param schema: the schema of the tables and functions; None for the search path of the role.
+    :param manager: the manager on the engine.
+    :param verdict: what needs somebody in the archive.
     """
-    deadline = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
-    found = await _look(request.state.engine, request.state.schema, deadline)
-    if found.status == "ok":
-        # A backlog is no reason to take a server out of service: the status stays 200.
-        return found.model_copy(update=await request.state.verdict.members(deadline))
-    response.status_code = 503
+
+    engine: AsyncEngine
+    schema: str | None
+    manager: NativeSessionManager
+    verdict: ArchiveVerdict
+
+
+def router(connect: Callable[[], Awaitable[Shared]]) -> APIRouter:
+    """Return the route of the health check.
+
+    :param connect: gives what the requests share.
+    """
+    found = APIRouter()
+
+    @found.get(
+        "/health",
+        tags=["health"],
+        summary="Tell whether the server can work",
+        responses=_RESPONSES,
+        response_model_exclude_unset=True,
+    )
+    async def health(response: Response) -> Health:
+        """Ask the database, and answer within a few seconds at any rate.
+
+        `archive` is for people: it does not change the status.
+        """
+        deadline = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
+        shared = await connect()
+        answer = await _look(shared.engine, shared.schema, deadline)
+        if answer.status == "ok":
+            # A backlog is no reason to take a server out of service: the status stays 200.
+            return answer.model_copy(update=await shared.verdict.members(deadline))
+        response.status_code = 503
+        return answer
+
     return found
 
 

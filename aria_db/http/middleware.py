@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -18,14 +18,15 @@ from aria_db.http.limits import Limits
 _CLOSE = {"Connection": "close"}
 
 
-class BearerToken:
+class RequireToken:
     """ASGI middleware that lets only requests with one of the tokens through.
 
     In front of the routes rather than a dependency of each, so that nothing can be
     forgotten: the documentation, the health check and errors ask for it as well.
 
     :param app: the application behind it.
-    :param known: one of these callers must send as ``Authorization: Bearer <token>``.
+    :param known: one of these callers must send, as ``Authorization: Bearer <token>`` or as
+        ``X-API-Key: <token>``. A caller that sends both must send the same in both.
     """
 
     def __init__(self, app: ASGIApp, known: Sequence[tokens.Token]) -> None:
@@ -42,17 +43,21 @@ class BearerToken:
             return
         refusal = problems.response(
             401,
-            "this server asks for a bearer token",
-            hint="Send the header `Authorization: Bearer <token>`.",
+            "this server asks for a token",
+            hint="Send the header `Authorization: Bearer <token>`, or `X-API-Key: <token>`.",
             headers={"WWW-Authenticate": "Bearer"},
         )
         await refusal(scope, receive, send)
 
     def _token(self, scope: Scope) -> tokens.Token | None:
-        header: bytes = dict(scope["headers"]).get(b"authorization", b"")
-        scheme, _, secret = header.partition(b" ")
-        found = tokens.find(self._known, secret.strip())
-        return found if scheme.lower() == b"bearer" else None
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        sent = set()
+        if (header := headers.get(b"authorization")) is not None:
+            scheme, _, secret = header.partition(b" ")
+            sent.add(secret.strip() if scheme.lower() == b"bearer" else b"")
+        if (key := headers.get(b"x-api-key")) is not None:
+            sent.add(key.strip())
+        return tokens.find(self._known, sent.pop()) if len(sent) == 1 else None
 
 
 class BodyLimits:
@@ -119,28 +124,37 @@ class AllowedMethods:
     for one of a session with a malformed id.
 
     :param app: the application behind it.
-    :param routes: its routes; the first whose path fits is meant.
+    :param routes: its routes by the prefix under which it has included them; the first whose path
+        fits is meant.
     """
 
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Mapping[str, Iterable[BaseRoute]]) -> None:
         self._app = app
-        self._methods: dict[re.Pattern[str], set[str]] = {}
-        for route in routes:
-            if isinstance(route, APIRoute):
-                self._methods.setdefault(route.path_regex, set()).update(route.methods or ())
+        self._methods: dict[str, dict[re.Pattern[str], set[str]]] = {}
+        for prefix, included in routes.items():
+            methods = self._methods.setdefault(prefix, {})
+            for route in included:
+                if isinstance(route, APIRoute):
+                    methods.setdefault(route.path_regex, set()).update(route.methods or ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 405."""
         app = self._app
         if scope["type"] == "http":
-            allowed = next(
-                (methods for path, methods in self._methods.items() if path.match(scope["path"])),
-                {scope["method"]},
-            )
-            if scope["method"] not in allowed:
+            allowed = self._allowed(_path_of(scope))
+            if allowed is not None and scope["method"] not in allowed:
                 headers = {"Allow": ", ".join(sorted(allowed))}
                 app = problems.response(405, "Method Not Allowed", headers=headers)
         await app(scope, receive, send)
+
+    def _allowed(self, here: str) -> set[str] | None:
+        """Return the methods of a path; None if there is no such path."""
+        for prefix, by_path in self._methods.items():
+            if here.startswith(prefix):
+                for path, methods in by_path.items():
+                    if path.match(here.removeprefix(prefix)):
+                        return methods
+        return None
 
 
 class WithoutTrailingSlash:
@@ -157,3 +171,10 @@ class WithoutTrailingSlash:
         if scope["type"] == "http" and len(scope["path"]) > 1:
             scope["path"] = scope["path"].removesuffix("/")
         await self._app(scope, receive, send)
+
+
+def _path_of(scope: Scope) -> str:
+    """Return the path of a request within this application, which may be mounted at another."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path

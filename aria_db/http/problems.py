@@ -128,8 +128,8 @@ _SESSION = "0198c0de-5e55-7000-8000-000000000001"
 _DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
     400: ("The body cannot be read.", {"detail": "There was an error parsing the body"}),
     401: (
-        "The bearer token is missing or wrong.",
-        {"detail": "this server asks for a bearer token"},
+        "The token is missing or wrong.",
+        {"detail": "this server asks for a token"},
     ),
     403: (
         "The token's role may not do this.",
@@ -182,8 +182,33 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, Any]]] = {
 }
 
 
+class Refused(HTTPException):
+    """A request that this package refuses: a problem in any application, with this status.
+
+    Another :class:`HTTPException` in a route is one of the application's, and its to answer.
+    """
+
+
+def of(error: Exception) -> Response | None:
+    """Return the problem that answers an exception; None for one that is not this package's.
+
+    :param error: what was raised in a route.
+    """
+    match error:
+        case Refused():
+            return response(error.status_code, error.detail, headers=error.headers)
+        case RequestValidationError():
+            return _of_invalid_request(error)
+        case DatabaseError():
+            return _of_database_error(error)
+        case sqlalchemy.exc.TimeoutError():
+            _logger.error("%s", error)
+            return response(503, "all connections to the database are in use")
+    return None
+
+
 def install(app: FastAPI) -> None:
-    """Let an application answer every error with a problem.
+    """Let an application answer every error with a problem, those outside the routes as well.
 
     :param app: the application.
     """
@@ -192,49 +217,40 @@ def install(app: FastAPI) -> None:
     async def on_http_exception(_: Request, error: HTTPException) -> Response:
         return response(error.status_code, error.detail, headers=error.headers)
 
-    @app.exception_handler(RequestValidationError)
-    async def on_invalid_request(_: Request, error: RequestValidationError) -> Response:
-        # FastAPI hands on as bytes what was not sent as JSON.
-        if isinstance(error.body, bytes):
-            return response(415, "the body must be sent as application/json")
-        # Without the input: it may be large, or nothing that JSON can say.
-        parts = error.errors()
-        errors = [
-            {
-                "loc": [_short(step) for step in part["loc"]],
-                "msg": part["msg"],
-                "type": part["type"],
-            }
-            for part in parts[:_MOST_ERRORS]
-        ]
-        details = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in errors]
-        if len(parts) > _MOST_ERRORS:
-            details.append(f"and {len(parts) - _MOST_ERRORS} more")
-        return response(422, "; ".join(details), errors=errors)
-
-    @app.exception_handler(DatabaseError)
-    async def on_database_error(_: Request, error: DatabaseError) -> Response:
-        status = 503 if isinstance(error, _TEMPORARY) else _status_of(error.sqlstate)
-        if status < 500:
-            return response(status, error.message, code=error.sqlstate, hint=error.hint)
-        _logger.error("%s", error.message, exc_info=error if status == 500 else None)
-        if isinstance(error, _SHOWN_TO_CALLERS):
-            detail, hint = error.message, error.hint
-        elif status == 503:
-            detail, hint = "the database is not available", error.default_hint
-        else:
-            detail, hint = _FAILED, None
-        return response(status, detail, code=error.sqlstate, hint=hint)
-
-    @app.exception_handler(sqlalchemy.exc.TimeoutError)
-    async def on_busy_pool(_: Request, error: sqlalchemy.exc.TimeoutError) -> Response:
-        _logger.error("%s", error)
-        return response(503, "all connections to the database are in use")
-
     @app.exception_handler(Exception)
     async def on_failure(_: Request, error: Exception) -> Response:
         # Starlette raises it again, and uvicorn writes it to the log.
         return response(500, _FAILED)
+
+
+def _of_invalid_request(error: RequestValidationError) -> Response:
+    # FastAPI hands on as bytes what was not sent as JSON.
+    if isinstance(error.body, bytes):
+        return response(415, "the body must be sent as application/json")
+    # Without the input: it may be large, or nothing that JSON can say.
+    parts = error.errors()
+    errors = [
+        {"loc": [_short(step) for step in part["loc"]], "msg": part["msg"], "type": part["type"]}
+        for part in parts[:_MOST_ERRORS]
+    ]
+    details = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in errors]
+    if len(parts) > _MOST_ERRORS:
+        details.append(f"and {len(parts) - _MOST_ERRORS} more")
+    return response(422, "; ".join(details), errors=errors)
+
+
+def _of_database_error(error: DatabaseError) -> Response:
+    status = 503 if isinstance(error, _TEMPORARY) else _status_of(error.sqlstate)
+    if status < 500:
+        return response(status, error.message, code=error.sqlstate, hint=error.hint)
+    _logger.error("%s", error.message, exc_info=error if status == 500 else None)
+    if isinstance(error, _SHOWN_TO_CALLERS):
+        detail, hint = error.message, error.hint
+    elif status == 503:
+        detail, hint = "the database is not available", error.default_hint
+    else:
+        detail, hint = _FAILED, None
+    return response(status, detail, code=error.sqlstate, hint=hint)
 
 
 def _short(step: int | str) -> int | str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -65,6 +67,10 @@ Cost = Annotated[
     ),
 ]
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+AGENT_TYPES = ("cron", "swarm", "subagent")
+"""The types of the sessions that agents have among themselves."""
 
 
 def _written_out(time: Any) -> Any:
@@ -81,16 +87,51 @@ def _aware(time: datetime) -> datetime:
 Time = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_aware)]
 
 
-class Paging(BaseModel):
-    """Which part of a list to give."""
+def _end_of(time: Any) -> Any:
+    """Take a date for its end: who asks for all up to a date means that day as well."""
+    if isinstance(time, str) and _DATE.fullmatch(time):
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(time) + timedelta(days=1)
+    return time
 
-    limit: int = Field(50, ge=1, le=500, description="How many to give at most.")
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+End = Annotated[Time, BeforeValidator(_end_of)]
+
+
+def _or_default(known: type, default: str) -> BeforeValidator:
+    """Return a validator that takes what is not known for the default, as callers rely on."""
+    return BeforeValidator(lambda given: given if given in get_args(known) else default)
+
+
+class Parameters(BaseModel):
+    """What a query may have. A parameter that is empty is not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value not in ("", [""])}
+
+
+Limit = Annotated[int, Field(ge=0, le=500, description="How many to give at most.")]
+
+
+class Paging(Parameters):
+    """Which part of a transcript to give."""
+
+    limit: Limit = 100
     offset: Offset = Field(0, description="How many to pass over.")
+    since: Time | None = Field(
+        None, description="Only messages written after this time; UTC if it has no offset."
+    )
+    role: StorableText | None = Field(None, description="Only messages of this speaker.")
 
 
-class ArchiveQuery(Paging):
-    """Which archived sessions to list; all conditions must hold."""
-
+class _ListQuery(Parameters):
+    offset: Offset = Field(0, description="How many to pass over.")
     cursor: Annotated[StorableText, Field(max_length=5000)] | None = Field(
         None,
         description="`next_cursor` of the page before, with the same order and conditions. "
@@ -98,14 +139,28 @@ class ArchiveQuery(Paging):
     )
     agent_id: StorableText | None = Field(None, description="Only this agent's.")
     session_type: StorableText | None = Field(None, description="Only of this type.")
+    exclude_agent_sessions: bool = Field(
+        False, description=f"Without the types {', '.join(AGENT_TYPES)}."
+    )
+    exclude_types: StorableText | None = Field(
+        None, description="Without these types, separated by commas."
+    )
+    status: StorableText | None = Field(None, description="Only with this status.")
+    message_count_min: Count | None = Field(
+        None, description="Only with as many messages or more, by the session's message_count."
+    )
+    message_count_max: Count | None = Field(
+        None, description="Only with as many messages or fewer."
+    )
     search: StorableText | None = Field(
         None, description="Only with this text in the title or in a message, in any case."
     )
     date_from: Time | None = Field(
         None, description="Only created at this time or later; UTC if it has no offset."
     )
-    date_to: Time | None = Field(
-        None, description="Only created before this time; UTC if it has no offset."
+    date_to: End | None = Field(
+        None,
+        description="Only created before this time, UTC if it has no offset; a date is included.",
     )
 
     @model_validator(mode="after")
@@ -122,16 +177,53 @@ class ArchiveQuery(Paging):
 
     def filters(self) -> SessionFilters:
         """Return the conditions as the manager takes them."""
+        excluded = [name.strip() for name in (self.exclude_types or "").split(",")]
+        if self.exclude_agent_sessions:
+            excluded += AGENT_TYPES
         return SessionFilters(
-            self.agent_id, self.session_type, self.search, self.date_from, self.date_to
+            agent_id=self.agent_id,
+            session_type=self.session_type,
+            search=self.search,
+            date_from=self.date_from,
+            date_to=self.date_to,
+            exclude_types=tuple(dict.fromkeys(filter(None, excluded))),
+            status=self.status,
+            message_count_min=self.message_count_min,
+            message_count_max=self.message_count_max,
         )
 
 
-class ListQuery(ArchiveQuery):
-    """Which live sessions to list, and in which order."""
+class ListQuery(_ListQuery):
+    """Which live sessions to list, and in which order; all conditions must hold."""
 
-    sort: SortKey = Field("updated_at", description="What to sort by.")
-    order: Literal["asc", "desc"] = Field("desc", description="desc: the greatest first.")
+    limit: Limit = 20
+    sort: Annotated[SortKey, _or_default(SortKey, "updated_at")] = Field(
+        "updated_at", description="What to sort by; anything else is the default."
+    )
+    order: Annotated[Literal["asc", "desc"], _or_default(Literal["asc", "desc"], "desc")] = Field(
+        "desc", description="desc, or anything else: the greatest first."
+    )
+
+
+class ArchiveQuery(_ListQuery):
+    """Which archived sessions to list; all conditions must hold."""
+
+    limit: Limit = 50
+    archived_from: Time | None = Field(
+        None, description="Only archived at this time or later; UTC if it has no offset."
+    )
+    archived_to: End | None = Field(
+        None,
+        description="Only archived before this time, UTC if it has no offset; a date is included.",
+    )
+
+    def filters(self) -> SessionFilters:
+        """Return the conditions as the manager takes them."""
+        return replace(
+            super().filters(),
+            archived_after=self.archived_from,
+            archived_before=self.archived_to,
+        )
 
 
 class SessionCreate(BaseModel):
@@ -185,7 +277,45 @@ class MessageCreate(BaseModel):
     metadata: StorableObject | None = Field(None, description="Anything else.")
 
 
-class CleanupQuery(BaseModel):
+class SessionChange(BaseModel):
+    """What to change of a session; what is left out stays."""
+
+    model_config = example(
+        {"title": "Holiday plans", "model": "another-model"}, extra="forbid", minProperties=1
+    )
+
+    title: Text500 | None = None
+    model: Text200 | None = Field(None, description="The language model's name.")
+    metadata: StorableObject = Field(default={}, description="Replaces what is there.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("give title, model or metadata")
+        return self
+
+
+class TitleChange(BaseModel):
+    """The new title of a session."""
+
+    model_config = example({"title": "Holiday plans"}, extra="forbid")
+
+    title: Text500 | None = Field(description="null: none.")
+
+
+class GhostsQuery(Parameters):
+    """Which sessions without a message to delete."""
+
+    older_than_minutes: int = Field(
+        15,
+        ge=1,
+        le=LONGEST_AGE.days * 24 * 60,
+        description="How long ago the last update, or the last restore, must be, in minutes.",
+    )
+    dry_run: bool = Field(False, description="Count only.")
+
+
+class CleanupQuery(Parameters):
     """What to prune."""
 
     days: int = Field(
@@ -198,22 +328,22 @@ class CleanupQuery(BaseModel):
     dry_run: bool = Field(True, description="Count only. Send false to archive them.")
 
 
-class UndoQuery(BaseModel):
+class UndoQuery(Parameters):
     """Whether to undo a run."""
 
     dry_run: bool = Field(True, description="Count only. Send false to restore.")
 
 
-class RunsQuery(BaseModel):
+class RunsQuery(Parameters):
     """How many runs to list."""
 
-    limit: int = Field(20, ge=1, le=500, description="How many at most.")
+    limit: Limit = 20
 
 
-class LeftQuery(BaseModel):
+class LeftQuery(Parameters):
     """How many sessions to list."""
 
-    limit: int = Field(100, ge=1, le=1000, description="How many at most.")
+    limit: Limit = 100
 
 
 class HoldRequest(BaseModel):

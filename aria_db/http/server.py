@@ -45,6 +45,7 @@ def serve(
     *,
     tokens: Sequence[Token] = (),
     actor_header: str | None = None,
+    root_path: str = "",
     limits: Limits = DEFAULT,
     wait: float = WAIT_SECONDS,
 ) -> None:
@@ -58,6 +59,7 @@ def serve(
     :param token: as :func:`aria_db.http.app.create_app`.
     :param tokens: as :func:`aria_db.http.app.create_app`.
     :param actor_header: as :func:`aria_db.http.app.create_app`.
+    :param root_path: the path that a proxy in front of it strips, for the links of ``/docs``.
     :param limits: how much it takes on.
     :param wait: how many seconds a database that does not answer has to come up.
     :raises InvalidConfiguration: there is no token and others could connect, the host is
@@ -71,7 +73,7 @@ def serve(
             hint="Set ARIA_DB_TOKEN or ARIA_DB_TOKENS, or listen at 127.0.0.1.",
         )
     app = create_app(database, token=token, tokens=tokens, actor_header=actor_header, limits=limits)
-    server = _Server(uvicorn.Config(app, host=host, port=port, http=_Protocol))
+    server = _Server(uvicorn.Config(app, host=host, port=port, http=_Protocol, root_path=root_path))
     _wait_for(database, wait)
     _refuse_several_schemas(database)
     # What is imported by now stays: nothing that every garbage collection has to look at.

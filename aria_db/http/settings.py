@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     token: str | None = None
     tokens: str | None = None
     actor_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None
+    root_path: Annotated[str, Field(pattern=r"^(/[^/?#\s]+)*$")] = ""
     max_body: Number = Limits.max_body
     body_timeout: Seconds = Limits.body_timeout
     connections: Number = Limits.connections
@@ -64,7 +65,7 @@ class Settings(BaseSettings):
         return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
 
 
-def read(**options: float | None) -> Settings:
+def read(**options: float | str | None) -> Settings:
     """Return the settings of this process.
 
     :param options: what was given on the command line, by the names of the fields; None for

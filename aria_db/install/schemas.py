@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aria_db.errors import InvalidConfiguration, NotUpgraded
+from aria_db.database import configured_schema, for_schema
+from aria_db.errors import InvalidConfiguration, NotUpgraded, translated
 
 _NAMESPACES = sa.table("pg_namespace", sa.column("oid"), sa.column("nspname"), schema="pg_catalog")
 _RELATIONS = sa.table(
@@ -75,3 +77,24 @@ def find_schema(connection: sa.Connection, wanted: str | None = None) -> str:
             hint=f"{there}To install it here, run `aria-db upgrade --schema {wanted}`.",
         )
     return wanted
+
+
+async def for_installed_schema(engine: AsyncEngine) -> AsyncEngine:
+    """Return an application's engine such that its statements find what is installed.
+
+    An engine that has a ``schema_translate_map`` already is returned as it is. For another one the
+    schema is ``ARIA_DB_SCHEMA``, or else the only one in which this package is installed; none, for
+    the search path of the role, if it is installed nowhere.
+
+    :param engine: the engine; the result uses the same connections.
+    :raises InvalidConfiguration: it is installed in several.
+    :raises DatabaseError: the database does not answer.
+    """
+    if "schema_translate_map" in engine.get_execution_options():
+        return engine
+    schema = configured_schema()
+    if schema is None:
+        with translated():
+            async with engine.connect() as connection:
+                schema = await connection.run_sync(only_schema)
+    return engine if schema is None else for_schema(engine, schema)

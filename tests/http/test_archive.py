@@ -24,7 +24,7 @@ def _everything(client: httpx.Client, path: str) -> tuple[Any, Any]:
     """Return a session and its messages, without when they were archived."""
     session = client.get(path).json()
     messages = client.get(f"{path}/messages").json()["messages"]
-    for row in (session, *messages):
+    for row in (session, *session["recent_messages"], *messages):
         row.pop("archived_at", None)
     return session, messages
 

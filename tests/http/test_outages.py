@@ -198,6 +198,7 @@ def test_a_role_without_a_privilege_is_the_servers_fault(
     database: Database, connection: psycopg.Connection, role: str
 ) -> None:
     connection.execute(f"GRANT SELECT ON engine_chat_session_list TO {role}")
+    connection.execute(f"GRANT EXECUTE ON FUNCTION last_message_times TO {role}")
     session_id = new_session(connection)
 
     with running(_as(database, role)) as client:

@@ -55,6 +55,7 @@ def test_cleanup_only_counts_unless_it_is_told_otherwise(
             "pruned_count": 1,
             "archived_count": 0,
             "message_count": 3,
+            "zombies_closed": 0,
             "dry_run": True,
         }
     assert places(connection, session_id) == (1, 3, 0, 0)
@@ -72,6 +73,7 @@ def test_cleanup_archives_what_the_dry_run_counted(
         "pruned_count": counted["pruned_count"],
         "archived_count": 1,
         "message_count": counted["message_count"],
+        "zombies_closed": 0,
         "dry_run": False,
     }
     assert places(connection, session_id) == (0, 0, 1, 3)
@@ -92,7 +94,7 @@ def test_cleanup_takes_the_days_that_it_is_given(
 
 @pytest.mark.parametrize(
     "query",
-    ["days=0", "days=-1", "days=365001", "days=1e9", "days=", "days=x", "dry_run=perhaps"],
+    ["days=0", "days=-1", "days=365001", "days=1e9", "days=x", "dry_run=perhaps"],
 )
 def test_cleanup_refuses_what_cannot_be_meant(
     client: httpx.Client, connection: psycopg.Connection, query: str
@@ -356,7 +358,7 @@ def test_what_a_prune_left_is_listed_with_why_and_what_to_do(
     assert (left["session_id"], left["code"]) == (str(session_id), "AR007")
     assert "not_forbidden" in left["message"]
     assert "DROP CONSTRAINT" in left["remedy"]
-    assert client.get(f"{SESSIONS}/left", params={"limit": 0}).status_code == 422
+    assert client.get(f"{SESSIONS}/left", params={"limit": 0}).json() == {"left": []}
 
 
 def test_a_session_to_which_rows_refer_is_a_conflict_with_the_remedy(

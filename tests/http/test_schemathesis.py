@@ -31,6 +31,7 @@ def test_every_answer_to_whatever_is_sent_is_as_the_document_says(
                 *(SCHEMATHESIS, "--no-color", "--config-file", config),
                 *("run", f"{client.base_url}/openapi.json"),
                 *("--header", f"Authorization: Bearer {TOKEN}"),
+                *("--header", f"X-API-Key: {TOKEN}"),
                 *("--seed", str(SEED), "--max-examples", str(EXAMPLES)),
                 *("--generation-database", ":memory:", "--request-timeout", "60"),
             ],
@@ -42,7 +43,7 @@ def test_every_answer_to_whatever_is_sent_is_as_the_document_says(
 
     assert done.returncode == 0, done.stdout + done.stderr
     # It did test, every route, and with a database behind it.
-    assert re.search(r"Tested: 22$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"Tested: 25$", done.stdout, re.MULTILINE), done.stdout
     assert connection.execute("SELECT count(*) > 0 FROM engine_chat_session_all").fetchone() == (
         True,
     )

@@ -45,7 +45,8 @@ def test_a_session_is_created_with_what_was_sent(client: httpx.Client) -> None:
     session = created.json()
     assert session | sent == session
     assert session["status"] == "active"
-    assert client.get(f"{SESSIONS}/{session['id']}").json() == session
+    detail = client.get(f"{SESSIONS}/{session['id']}").json()
+    assert detail == {**session, "last_message_at": None, "recent_messages": []}
 
 
 def test_a_session_without_anything_gets_the_defaults_of_the_table(client: httpx.Client) -> None:
@@ -79,9 +80,13 @@ def test_a_listed_session_has_every_column(client: httpx.Client, name: str) -> N
     [message] = client.get(f"{SESSIONS}{name}/{session_id}/messages").json()["messages"]
 
     archived = {"archived_at"} if name else set()
-    assert set(session) == {*models.EngineChatSession.__table__.columns.keys(), *archived}
+    more = {"session_id", "last_message_at", *archived}
+    assert set(session) == {*models.EngineChatSession.__table__.columns.keys(), *more}
+    assert session["session_id"] == session["id"]
+    assert session["last_message_at"] == message["created_at"]
     assert set(message) == {*models.EngineChatMessage.__table__.columns.keys(), *archived}
-    assert client.get(f"{SESSIONS}{name}/{session_id}").json() == session
+    detail = client.get(f"{SESSIONS}{name}/{session_id}").json()
+    assert detail == {**session, "recent_messages": [message]}
 
 
 def test_a_message_is_added_with_what_was_sent_and_counted(client: httpx.Client) -> None:
@@ -219,9 +224,10 @@ FILTERS = [
     ({"date_from": "2024-01-02T01:00:00+01:00"}, "second"),
     ({"date_from": "2024-01-02T00:00:00.000001"}, ""),
     ({"date_to": "2024-01-02T00:00:00Z"}, "first"),
+    ({"date_to": "2024-01-01"}, "first"),  # the day is included
     ({"date_to": "2024-01-02T00:00:00.000001"}, "first second"),
-    ({"date_from": "2024-01-01", "date_to": "2024-01-02"}, "first"),
-    ({"date_from": "2024-01-01", "date_to": "2024-01-01"}, ""),
+    ({"date_from": "2024-01-01", "date_to": "2024-01-01"}, "first"),
+    ({"date_from": "2024-01-01", "date_to": "2024-01-02"}, "first second"),
     ({"date_from": "0001-01-01T00:00:00+14:00"}, "first second"),
     ({"date_to": "9999-12-31T23:59:59-14:00"}, "first second"),
 ]
@@ -303,6 +309,7 @@ def test_stats_count_what_there_is(client: httpx.Client, connection: psycopg.Con
     create(client, session_type="cron")
     new_session(connection, 4, status="archived")
     archive(client, create(client, messages=3))
+    sessions = client.get(SESSIONS).json()["sessions"]
 
     assert client.get(f"{SESSIONS}/stats").json() == {
         "live_sessions": 2,
@@ -312,6 +319,13 @@ def test_stats_count_what_there_is(client: httpx.Client, connection: psycopg.Con
         "archived_messages": 3,
         "by_type": {"interactive": 1, "cron": 1},
         "by_status": {"active": 2, "archived": 1},
+        "total_sessions": 2,
+        "total_messages": 6,
+        "active_sessions": 2,
+        "active_agents": 1,
+        "ghost_sessions": 1,
+        "oldest_session": sessions[-1]["created_at"],
+        "newest_activity": sessions[0]["updated_at"],
     }
 
 

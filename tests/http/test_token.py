@@ -33,7 +33,7 @@ def _refused(answer: httpx.Response) -> None:
 def test_every_route_asks_for_the_token(guarded: httpx.Client) -> None:
     described = guarded.get("/openapi.json", headers=RIGHT).json()["paths"]
     routes = [(method, path) for path, methods in described.items() for method in methods]
-    assert len(routes) == 22
+    assert len(routes) == 25
     for method, path in [
         *routes,
         ("get", "/openapi.json"),
@@ -96,15 +96,30 @@ def test_nothing_is_done_without_the_token(guarded: httpx.Client) -> None:
     assert guarded.get(f"{SESSIONS}/{session_id}", headers=RIGHT).status_code == 200
 
 
+def test_the_token_may_come_as_an_api_key(guarded: httpx.Client) -> None:
+    assert guarded.get(SESSIONS, headers={"X-API-Key": TOKEN}).status_code == 200
+    assert guarded.get(SESSIONS, headers={"X-API-Key": TOKEN, **RIGHT}).status_code == 200
+    for wrong in ("", "x", f"Bearer {TOKEN}", TOKEN.lower()):
+        _refused(guarded.get(SESSIONS, headers={"X-API-Key": wrong}))
+        # A caller that sends two tokens must be right twice.
+        _refused(guarded.get(SESSIONS, headers={"X-API-Key": wrong, **RIGHT}))
+    _refused(guarded.get(SESSIONS, headers={"X-API-Key": TOKEN, "Authorization": "Bearer x"}))
+
+
 def test_openapi_declares_the_token_where_it_is_asked_for(
     guarded: httpx.Client, client: httpx.Client
 ) -> None:
     document = guarded.get("/openapi.json", headers=RIGHT).json()
-    [(name, scheme)] = document["components"]["securitySchemes"].items()
-    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    schemes = document["components"]["securitySchemes"]
+    assert {
+        scheme["type"]: scheme.get("name", scheme.get("scheme")) for scheme in schemes.values()
+    } == {
+        "http": "bearer",
+        "apiKey": "X-API-Key",
+    }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            assert operation["security"] == [{name: []}], path
+            assert operation["security"] == [{name: []} for name in schemes], path
             assert "application/problem+json" in operation["responses"]["401"]["content"]
 
     document = client.get("/openapi.json").json()

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from aria_db.database import Database
 from aria_db.http.app import create_app
@@ -37,12 +38,18 @@ def running(
 
     :param options: of ``create_app``.
     """
+    with serving_app(create_app(database, token=token, limits=limits, **options)) as client:
+        yield client
+
+
+@contextmanager
+def serving_app(app: FastAPI) -> Iterator[httpx.Client]:
+    """Serve an application; give a client of the server, and stop both at the end."""
     # Named TCP, or asyncio does not set TCP_NODELAY and every answer takes 40 ms. It
     # listens already, so that what is sent before the server is ready waits.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    app = create_app(database, token=token, limits=limits, **options)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

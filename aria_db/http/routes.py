@@ -1,29 +1,34 @@
-"""The routes under ``/api/engine/sessions``: one call of the manager each."""
+"""The routes of the sessions: one call of the manager each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import Path, Query
+from sqlalchemy import inspect
 
 from aria_db.errors import InvalidArgument
 from aria_db.http import access, answers, requests
 from aria_db.http.access import Manager
-from aria_db.http.problems import documented
+from aria_db.http.problems import Refused, documented
+from aria_db.http.route import Calls
 from aria_db.models import (
     EngineChatMessage,
     EngineChatSession,
-    EngineChatSessionArchive,
     EngineChatSessionArchiveList,
     EngineChatSessionList,
 )
 from aria_db.results import Archived, Deleted, Hold, Restored
 from aria_db.session_manager import (
     ARCHIVE,
+    LIVE,
+    AnyPlace,
+    Detail,
+    NativeSessionManager,
     NewMessage,
     NewSession,
     Page,
@@ -31,7 +36,8 @@ from aria_db.session_manager import (
     Stats,
 )
 
-router = APIRouter(prefix="/api/engine/sessions", tags=["sessions"], responses=documented(500, 503))
+calls = Calls(aliases={"/archive": "/archived"})
+"""The calls, for :func:`aria_db.http.embedding.router`."""
 
 Found = TypeVar("Found")
 
@@ -42,14 +48,33 @@ RunId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The run.")]
 def _found(found: Found | None, session_id: UUID) -> Found:
     """Return what the manager found; nothing is a 404."""
     if found is None:
-        raise HTTPException(404, f"Session {session_id} not found")
+        raise Refused(404, f"Session {session_id} not found")
     return found
 
 
-def _transcript(
-    session_id: UUID, messages: Sequence[Any], paging: requests.Paging
+def _detail(found: Detail[Any, Any]) -> dict[str, Any]:
+    """Return a session, by the attributes of its ORM class, and its last messages."""
+    attributes = inspect(type(found.session)).column_attrs
+    return {
+        **{each.key: getattr(found.session, each.key) for each in attributes},
+        "last_message_at": found.last_message_at,
+        "recent_messages": found.recent_messages,
+    }
+
+
+async def _transcript(
+    manager: NativeSessionManager, session_id: UUID, place: AnyPlace, paging: requests.Paging
 ) -> dict[str, Any]:
-    """Return a part of a transcript, for which one message too many was read."""
+    """Return a part of a transcript. One message more is read, to see whether something follows."""
+    found = await manager.get_messages(
+        session_id,
+        place,
+        limit=paging.limit + 1,
+        offset=paging.offset,
+        since=paging.since,
+        role=paging.role,
+    )
+    messages = _found(found, session_id)
     return {
         "session_id": session_id,
         "messages": messages[: paging.limit],
@@ -62,7 +87,8 @@ def _transcript(
 # Fixed paths first: /{session_id} would take their names for ids.
 
 
-@router.get(
+@calls(
+    "GET",
     "",
     summary="List live sessions",
     dependencies=access.LISTS,
@@ -83,7 +109,8 @@ async def list_sessions(
     )
 
 
-@router.post(
+@calls(
+    "POST",
     "",
     status_code=201,
     summary="Create a session",
@@ -97,7 +124,8 @@ async def create_session(new: requests.SessionCreate, manager: Manager) -> Engin
     return await manager.create_session(NewSession(**new.model_dump()))
 
 
-@router.get(
+@calls(
+    "GET",
     "/archive",
     summary="List archived sessions",
     dependencies=access.LISTS,
@@ -113,19 +141,21 @@ async def list_archived_sessions(
     )
 
 
-@router.get(
+@calls(
+    "GET",
     "/archive/{session_id}",
     summary="Show an archived session",
     dependencies=access.TRANSCRIPTS,
-    response_model=answers.ArchivedSession,
+    response_model=answers.ArchivedSessionDetail,
     responses=documented(404, 422),
 )
-async def get_archived_session(session_id: UUID, manager: Manager) -> EngineChatSessionArchive:
-    """Every column of an archived session, as it was when it was archived."""
-    return _found(await manager.get_session(session_id, ARCHIVE), session_id)
+async def get_archived_session(session_id: UUID, manager: Manager) -> dict[str, Any]:
+    """Every column of an archived session, as it was when it was archived; its last messages."""
+    return _detail(_found(await manager.get_detail(session_id, ARCHIVE), session_id))
 
 
-@router.delete(
+@calls(
+    "DELETE",
     "/archive/{session_id}",
     summary="Delete an archived session for good",
     dependencies=access.WORK,
@@ -137,7 +167,8 @@ async def delete_archived_session(session_id: UUID, manager: Manager) -> Deleted
     return _found(await manager.delete_session(session_id, ARCHIVE), session_id)
 
 
-@router.get(
+@calls(
+    "GET",
     "/archive/{session_id}/messages",
     summary="Show the messages of an archived session",
     dependencies=access.TRANSCRIPTS,
@@ -148,13 +179,11 @@ async def get_archived_messages(
     session_id: UUID, paging: Annotated[requests.Paging, Query()], manager: Manager
 ) -> dict[str, Any]:
     """Oldest message first."""
-    messages = await manager.get_messages(
-        session_id, ARCHIVE, limit=paging.limit + 1, offset=paging.offset
-    )
-    return _transcript(session_id, _found(messages, session_id), paging)
+    return await _transcript(manager, session_id, ARCHIVE, paging)
 
 
-@router.get(
+@calls(
+    "GET",
     "/stats",
     summary="Count sessions and messages",
     dependencies=access.LISTS,
@@ -165,7 +194,8 @@ async def get_stats(manager: Manager) -> Stats:
     return await manager.get_stats()
 
 
-@router.get(
+@calls(
+    "GET",
     "/left",
     summary="List sessions that a prune or an undo could not move",
     dependencies=access.FIGURES,
@@ -179,7 +209,8 @@ async def list_left(
     return {"left": await manager.list_left(query.limit)}
 
 
-@router.post(
+@calls(
+    "POST",
     "/cleanup",
     summary="Archive old sessions",
     dependencies=access.OPERATION,
@@ -191,12 +222,38 @@ async def cleanup(
 ) -> PruneResult:
     """Count the sessions that are old or soft-deleted, or archive them all, batch by batch.
 
-    A dry run unless `dry_run=false`. Held sessions and sessions in use are left.
+    A dry run unless `dry_run=false`. Held sessions and sessions in use are left. First, sessions
+    of the types scoped and cron that are active two hours after their last update are ended.
     """
     return await manager.prune_old_sessions(query.days, query.dry_run)
 
 
-@router.get(
+@calls(
+    "DELETE",
+    "/ghosts",
+    summary="Delete sessions without a message",
+    dependencies=access.OPERATION,
+    response_model=answers.GhostsResult,
+    responses=documented(422),
+)
+async def delete_ghosts(
+    query: Annotated[requests.GhostsQuery, Query()], manager: Manager
+) -> dict[str, Any]:
+    """Delete live sessions without a message for good, batch by batch; or count them.
+
+    Sessions that are in use, held, soft-deleted, archived as well, or that rows of other tables
+    refer to, stay.
+    """
+    older_than = timedelta(minutes=query.older_than_minutes)
+    if query.dry_run:
+        ghosts = await manager.count_empty_sessions(older_than)
+        return {"deleted": 0, "ghosts": ghosts, "dry_run": True}
+    deleted = await manager.delete_empty_sessions(older_than)
+    return {"deleted": deleted, "ghosts": deleted, "dry_run": False}
+
+
+@calls(
+    "GET",
     "/runs",
     summary="List bulk runs",
     dependencies=access.FIGURES,
@@ -210,7 +267,8 @@ async def list_runs(
     return {"runs": await manager.list_runs(query.limit)}
 
 
-@router.post(
+@calls(
+    "POST",
     "/runs/{run_id}/undo",
     summary="Undo a run",
     dependencies=access.OPERATION,
@@ -228,7 +286,7 @@ async def undo_run(
     try:
         counted = await manager.count_restorable_sessions(run_id)
     except InvalidArgument as error:  # there is no such run, or it has archived nothing
-        raise HTTPException(404, error.message) from error
+        raise Refused(404, error.message) from error
     found = {"dry_run": query.dry_run, "run_id": None, "left_behind": 0, **asdict(counted)}
     if not query.dry_run:
         async with aclosing(manager.undo_batches(run_id)) as batches:
@@ -238,19 +296,54 @@ async def undo_run(
     return found
 
 
-@router.get(
+@calls(
+    "GET",
     "/{session_id}",
     summary="Show a live session",
     dependencies=access.TRANSCRIPTS,
-    response_model=answers.Session,
+    response_model=answers.SessionDetail,
     responses=documented(404, 422),
 )
-async def get_session(session_id: UUID, manager: Manager) -> EngineChatSession:
-    """Every column of a live session."""
-    return _found(await manager.get_session(session_id), session_id)
+async def get_session(session_id: UUID, manager: Manager) -> dict[str, Any]:
+    """Every column of a live session, and its last messages."""
+    return _detail(_found(await manager.get_detail(session_id), session_id))
 
 
-@router.delete(
+@calls(
+    "PATCH",
+    "/{session_id}",
+    summary="Change a live session",
+    dependencies=access.WORK,
+    response_model=answers.Session,
+    response_description="The session as it is now.",
+    responses=documented(400, 404, 408, 413, 415, 422),
+)
+async def update_session(
+    session_id: UUID, change: requests.SessionChange, manager: Manager
+) -> EngineChatSession:
+    """Change the title, the model or the metadata. The session counts as updated now."""
+    changes = change.model_dump(exclude_unset=True)
+    return _found(await manager.update_session(session_id, **changes), session_id)
+
+
+@calls(
+    "PATCH",
+    "/{session_id}/title",
+    summary="Change the title of a live session",
+    dependencies=access.WORK,
+    response_model=answers.Session,
+    response_description="The session as it is now.",
+    responses=documented(400, 404, 408, 413, 415, 422),
+)
+async def update_title(
+    session_id: UUID, change: requests.TitleChange, manager: Manager
+) -> EngineChatSession:
+    """Change the title. The session counts as updated now."""
+    return _found(await manager.update_session(session_id, title=change.title), session_id)
+
+
+@calls(
+    "DELETE",
     "/{session_id}",
     summary="Delete a live session for good",
     dependencies=access.WORK,
@@ -262,7 +355,8 @@ async def delete_session(session_id: UUID, manager: Manager) -> Deleted:
     return _found(await manager.delete_session(session_id), session_id)
 
 
-@router.get(
+@calls(
+    "GET",
     "/{session_id}/messages",
     summary="Show the messages of a live session",
     dependencies=access.TRANSCRIPTS,
@@ -273,11 +367,11 @@ async def get_messages(
     session_id: UUID, paging: Annotated[requests.Paging, Query()], manager: Manager
 ) -> dict[str, Any]:
     """Oldest message first."""
-    messages = await manager.get_messages(session_id, limit=paging.limit + 1, offset=paging.offset)
-    return _transcript(session_id, _found(messages, session_id), paging)
+    return await _transcript(manager, session_id, LIVE, paging)
 
 
-@router.post(
+@calls(
+    "POST",
     "/{session_id}/messages",
     status_code=201,
     summary="Add a message to a live session",
@@ -293,7 +387,8 @@ async def add_message(
     return _found(await manager.add_message(session_id, NewMessage(**new.model_dump())), session_id)
 
 
-@router.get(
+@calls(
+    "GET",
     "/{session_id}/history",
     summary="Show what has happened to a session",
     dependencies=access.TRANSCRIPTS,
@@ -309,7 +404,8 @@ async def get_history(session_id: UUID, manager: Manager) -> dict[str, Any]:
     return {"session_id": session_id, "events": events}
 
 
-@router.post(
+@calls(
+    "POST",
     "/{session_id}/end",
     summary="End a live session",
     dependencies=access.WORK,
@@ -321,7 +417,8 @@ async def end_session(session_id: UUID, manager: Manager) -> EngineChatSession:
     return _found(await manager.end_session(session_id), session_id)
 
 
-@router.post(
+@calls(
+    "POST",
     "/{session_id}/archive",
     summary="Archive a session",
     dependencies=access.WORK,
@@ -336,7 +433,8 @@ async def archive_session(session_id: UUID, manager: Manager) -> Archived:
     return _found(await manager.archive_session(session_id), session_id)
 
 
-@router.post(
+@calls(
+    "POST",
     "/{session_id}/restore",
     summary="Restore an archived session",
     dependencies=access.WORK,
@@ -351,7 +449,8 @@ async def restore_session(session_id: UUID, manager: Manager) -> Restored:
     return _found(await manager.restore_session(session_id), session_id)
 
 
-@router.put(
+@calls(
+    "PUT",
     "/{session_id}/hold",
     summary="Place a session on hold",
     dependencies=access.OPERATION,
@@ -367,7 +466,8 @@ async def place_hold(session_id: UUID, hold: requests.HoldRequest, manager: Mana
     return _found(await manager.place_hold(session_id, hold.reason), session_id)
 
 
-@router.delete(
+@calls(
+    "DELETE",
     "/{session_id}/hold",
     summary="Release a hold",
     dependencies=access.OPERATION,
@@ -377,5 +477,5 @@ async def place_hold(session_id: UUID, hold: requests.HoldRequest, manager: Mana
 async def release_hold(session_id: UUID, manager: Manager) -> dict[str, Any]:
     """End the hold on a session."""
     if not await manager.release_hold(session_id):
-        raise HTTPException(404, f"Session {session_id} is not on hold")
+        raise Refused(404, f"Session {session_id} is not on hold")
     return {"session_id": session_id}
