@@ -26,6 +26,7 @@ MAY_IMPORT = {
         *("aria_db", "conversations", "database", "demo", "embedded", "errors", "http"),
         *("install", "models", "results", "session_manager", "validation"),
     },
+    "contrib": {"errors", "install", "models", "session_manager"},
     "http": {
         *("aria_db", "database", "errors", "install", "models", "results"),
         *("session_manager", "validation"),
