@@ -43,6 +43,7 @@ def main() -> None:
             adoption,
             conflicts,
             dependents,
+            editing,
             holds,
             importing,
             moving,

@@ -206,6 +206,8 @@ def print_reached(reached: Progress) -> None:
     """Print as JSON what the batches did."""
     document = {"dry_run": False, **asdict(replace(reached, left=None))}
     del document["left"]
+    if reached.zombies is None:
+        del document["zombies"]
     if reached.left is not None:
         document["left"] = [
             {
@@ -224,6 +226,8 @@ def _summary(done: str, reached: Progress) -> str:
     messages = output.count(reached.messages, "message")
     batches = output.count(reached.batches, "batch")
     text = f"{done} {sessions} with {messages} in {batches}: {reached.stop_reason}"
+    if reached.zombies:
+        text += f"; ended {output.count(reached.zombies, 'zombie')}"
     if reached.left_behind:
         left = output.count(reached.left_behind, "session")
         text += f"; {left} left behind"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from aria_db.cli import intervals
 from aria_db.cli.base import utf8
 
 OfType = Annotated[
@@ -23,5 +25,23 @@ Search = Annotated[
         metavar="TEXT",
         callback=utf8,
         help="Only those with this text in the title or a message.",
+    ),
+]
+ArchivedAfter = Annotated[
+    datetime | None,
+    typer.Option(
+        "--archived-after",
+        metavar="TIME",
+        parser=intervals.moment,
+        help="Sessions archived at this time or later: 2026-03-01, 2026-03-01T09:30Z, 2d ago.",
+    ),
+]
+ArchivedBefore = Annotated[
+    datetime | None,
+    typer.Option(
+        "--archived-before",
+        metavar="TIME",
+        parser=intervals.moment,
+        help="Sessions archived before this time.",
     ),
 ]

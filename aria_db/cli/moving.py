@@ -34,7 +34,7 @@ from aria_db.cli.batches import (
     limits_of,
     run_loop,
 )
-from aria_db.cli.filters import Agent, OfType, Search
+from aria_db.cli.filters import Agent, ArchivedAfter, ArchivedBefore, OfType, Search
 
 if TYPE_CHECKING:
     from aria_db.cli.batches import Batches
@@ -147,20 +147,8 @@ def restore(
             "`aria-db runs` lists the runs.",
         ),
     ] = None,
-    archived_after: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="TIME",
-            parser=intervals.moment,
-            help="Sessions archived at this time or later: 2026-03-01, 2026-03-01T09:30Z, 2d ago.",
-        ),
-    ] = None,
-    archived_before: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="TIME", parser=intervals.moment, help="Sessions archived before this time."
-        ),
-    ] = None,
+    archived_after: ArchivedAfter = None,
+    archived_before: ArchivedBefore = None,
     session_type: OfType = None,
     agent: Agent = None,
     search: Search = None,

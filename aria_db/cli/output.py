@@ -32,16 +32,18 @@ def print_json(document: Any) -> None:
 
 
 def columns_of(row: Any) -> dict[str, Any]:
-    """Return the columns of an ORM object by name, as JSON can hold them.
+    """Return the columns of an ORM object by name, and what a list adds, as JSON can hold them.
 
     :param row: an object of a class in :mod:`aria_db.models`.
     """
-    from sqlalchemy import inspect
+    from sqlalchemy import Column, inspect
 
-    attributes = inspect(type(row)).column_attrs
-    return {
-        attribute.columns[0].name: _finite(getattr(row, attribute.key)) for attribute in attributes
-    }
+    found = {}
+    for attribute in inspect(type(row)).column_attrs:
+        column = attribute.columns[0]
+        name = column.name if isinstance(column, Column) else attribute.key
+        found[name] = _finite(getattr(row, attribute.key))
+    return found
 
 
 def note(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands for what is old: prune, purge."""
+"""The commands for what is old or empty: prune, purge, delete-empty."""
 
 from __future__ import annotations
 
@@ -65,6 +65,9 @@ def prune(
 ) -> None:
     """Archive sessions that are old or soft-deleted by the application, in batches.
 
+    First it ends the zombies, unless --type is given: sessions of the types scoped and cron that
+    are active two hours after their last update.
+
     Each batch is a transaction. Sessions in use and sessions on hold are left for the
     next run. A session that cannot be archived is counted as left behind; `aria-db left`
     says why, and what to do. Several prunes at once share the work. Ctrl-C or
@@ -78,8 +81,12 @@ def prune(
             older_than=older_than, session_type=session_type
         )
 
+    async def looked(manager: NativeSessionManager) -> tuple[list[Prunable], int]:
+        zombies = 0 if session_type else await manager.count_zombie_sessions()
+        return await counted(manager), zombies
+
     if dry_run:
-        _show_counts(run(where, counted), as_json)
+        _show_counts(*run(where, looked), as_json)
         return
 
     async def total(manager: NativeSessionManager) -> int:
@@ -166,15 +173,69 @@ def purge(
     run_loop(loop, where, actor)
 
 
-def _show_counts(counts: list[Prunable], as_json: bool) -> None:
+@app.command(
+    "delete-empty",
+    epilog=examples(
+        "aria-db delete-empty --dry-run",
+        "aria-db delete-empty --older-than 1h --yes",
+    ),
+)
+def delete_empty(
+    older_than: Annotated[
+        timedelta,
+        typer.Option(
+            metavar="AGE",
+            parser=intervals.age,
+            help="How long ago the last update must be: 15m, 1h, P1D.",
+        ),
+    ] = "15m",  # type: ignore[assignment]
+    batch_size: BatchSize = 500,
+    max_runtime: MaxRuntime = None,
+    sleep: Sleep = None,
+    max_sessions: MaxSessions = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; delete nothing.")] = False,
+    yes: Yes = False,
+    actor: Actor = None,
+    where: Where = CONFIGURED,
+    as_json: Json = False,
+) -> None:
+    """Delete live sessions without a message, for good, in batches.
+
+    Sessions in use, on hold, soft-deleted, in the archive as well, or that rows of other tables
+    refer to, stay. It asks before. Ctrl-C or SIGTERM stops it as it stops a prune.
+    """
+    limits = limits_of(batch_size, max_runtime, max_sessions)
+    if not dry_run:
+        require_answer(yes)
+    found = None
+    if dry_run or not yes:
+        found = run(where, lambda manager: manager.count_empty_sessions(older_than))
+    if dry_run and as_json:
+        output.print_json({"dry_run": True, "sessions": found})
+        return
+    if dry_run:
+        typer.echo(f"It would delete {output.count(found or 0, 'session')}")
+        return
+    if found is not None:
+        confirm(f"Delete {output.count(found, 'session')} without a message, for good?", yes)
+
+    def batches(manager: NativeSessionManager) -> Batches:
+        return manager.delete_empty_batches(older_than, limits=limits)
+
+    run_loop(Loop("Deleted", batches, found, limits, sleep, as_json), where, actor)
+
+
+def _show_counts(counts: list[Prunable], zombies: int, as_json: bool) -> None:
     if as_json:
-        output.print_json({"dry_run": True, "types": [asdict(of_type) for of_type in counts]})
+        types = [asdict(of_type) for of_type in counts]
+        output.print_json({"dry_run": True, "zombies": zombies, "types": types})
         return
     titles = ("type", "sessions", "messages", "held", "conflicting", "referred")
     output.print_rows(titles, (list(asdict(of_type).values()) for of_type in counts))
     sessions = output.count(sum(of_type.sessions for of_type in counts), "session")
     messages = output.count(sum(of_type.messages for of_type in counts), "message")
-    output.note(f"A prune would archive {sessions} with {messages}")
+    ending = f"end {output.count(zombies, 'zombie')}, and " if zombies else ""
+    output.note(f"A prune would {ending}archive {sessions} with {messages}")
     if any(of_type.referred for of_type in counts):
         output.note("Rows of other tables refer to some: `aria-db dependents` lists these tables")
 

@@ -24,7 +24,7 @@ from aria_db.cli.base import (
     utf8,
     with_id,
 )
-from aria_db.cli.filters import Agent, OfType, Search
+from aria_db.cli.filters import Agent, ArchivedAfter, ArchivedBefore, OfType, Search
 
 if TYPE_CHECKING:
     from aria_db.results import HistoryEvent
@@ -36,8 +36,15 @@ if TYPE_CHECKING:
 _SHOWN = 50
 _READ_AT_ONCE = 5000
 
+# of the column message_count
+_LARGEST_COUNT = 2**31 - 1
+
 # events after which a session is nowhere
 _ENDS = ("purged", "deleted")
+
+
+def _all_utf8(texts: list[str] | None) -> list[str]:
+    return [text for text in texts or () if utf8(text) is not None]
 
 
 class Sort(StrEnum):
@@ -91,6 +98,31 @@ def list_(
     search: Search = None,
     agent: Agent = None,
     session_type: OfType = None,
+    exclude_types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude-type",
+            metavar="TYPE",
+            callback=_all_utf8,
+            help="No sessions of this type. May be given several times.",
+        ),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS", callback=utf8, help="Only sessions with this status."),
+    ] = None,
+    min_messages: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=_LARGEST_COUNT, help="Only sessions with as many messages or more."
+        ),
+    ] = None,
+    max_messages: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=_LARGEST_COUNT, help="Only sessions with as many messages or fewer."
+        ),
+    ] = None,
     created_from: Annotated[
         datetime | None,
         typer.Option(
@@ -109,6 +141,8 @@ def list_(
             help="Only those created before this time; a date is included as a whole.",
         ),
     ] = None,
+    archived_after: ArchivedAfter = None,
+    archived_before: ArchivedBefore = None,
     sort: Annotated[
         Sort | None,
         typer.Option(
@@ -127,6 +161,11 @@ def list_(
     """
     from aria_db.session_manager import SessionFilters
 
+    if (archived_after or archived_before) and not archived:
+        raise typer.BadParameter(
+            "only archived sessions have such a time: add --archived",
+            param_hint="--archived-after" if archived_after else "--archived-before",
+        )
     if archived and all_places:
         raise typer.BadParameter("--archived and --all-places are two different lists")
     sort = sort or (Sort.ARCHIVED if archived else Sort.UPDATED)
@@ -138,6 +177,12 @@ def list_(
         search=search,
         date_from=created_from,
         date_to=created_to,
+        archived_after=archived_after,
+        archived_before=archived_before,
+        exclude_types=tuple(exclude_types or ()),
+        status=status,
+        message_count_min=min_messages,
+        message_count_max=max_messages,
     )
 
     most = limit or (_SHOWN if sys.stdout.isatty() else None)
@@ -208,16 +253,36 @@ def _print_page(
 @app.command(
     epilog=examples(
         "aria-db show 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b",
+        "aria-db show 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b --role user --since '2h ago'",
         "aria-db show --json 453a4c8a-4a9a-5a16-acd3-a890a0f77b5b | jq .messages",
     )
 )
 def show(
     session_id: SessionId,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="TIME",
+            parser=intervals.moment,
+            help="Only messages written after this time: 2026-03-01T09:30Z, 2h ago.",
+        ),
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            callback=utf8,
+            help="Only messages of this speaker: user, assistant, system, tool.",
+        ),
+    ] = None,
     where: Where = CONFIGURED,
     as_json: Json = False,
 ) -> None:
     """Show a session, live or archived, with its transcript."""
-    work = with_id(session_id, lambda manager, found: manager.get_transcript(found))
+    work = with_id(
+        session_id,
+        lambda manager, found: manager.get_transcript(found, since=since, role=role),
+    )
     found = run(where, work)
     if found is None:
         fail(f"session {session_id} not found")

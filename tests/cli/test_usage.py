@@ -14,6 +14,7 @@ from tests.support.command_line import SCRIPT
 COMMANDS = [
     *("upgrade", "adopt", "current", "psql", "import", "serve"),
     *("demo", "list", "show", "archive", "restore"),
+    *("edit", "delete", "delete-empty"),
     *("prune", "purge", "policy", "hold", "release", "runs", "check", "conflicts", "grant"),
 ]
 NOWHERE = "postgresql://127.0.0.1:1/nowhere"
@@ -142,6 +143,15 @@ def test_without_extras_a_database_of_an_unreleased_version_is_refused_in_a_line
         ["list", "--limit", "0"],
         ["list", "--search", b"\xff"],
         ["import", "no-such-file.jsonl"],
+        ["prune", "--older-than", "30"],
+        ["prune", "--max-runtime", "2y"],
+        ["prune", "--sleep", "-1s"],
+        ["prune", "--batch-size", "0"],
+        ["prune", "--batch-size", "99999999999"],
+        ["purge", "--yes", "--max-sessions", "0"],
+        ["policy", "set", "cron"],
+        ["policy", "set", "cron", "--purge-after", "0d"],
+        ["hold", command_line.UNKNOWN],
     ],
     ids=repr,
 )
