@@ -37,6 +37,7 @@ ELSEWHERE = (
     "pip install ",  # CI: make wheel
     "aria-db adopt",  # tests/sql/adoption, on databases as they are found
     "aria-db serve --embedded --samples",  # tests/cli/test_processes.py
+    "ARIA_DB_TOKEN=$API_KEY aria-db serve",  # tests/docs/test_integrating.py
     "docker compose ",  # needs Docker; the file itself is tested in test_compose.py
     "cp .env.example .env",
 )
