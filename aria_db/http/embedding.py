@@ -43,9 +43,7 @@ def router(source: NativeSessionManager | AsyncEngine | Callable[..., Any]) -> A
     ) -> None:
         request.scope[MANAGER_KEY] = manager
 
-    return calls.router(
-        tags=["sessions"], dependencies=[Depends(provide)], responses=documented(500, 503)
-    )
+    return calls.router(Depends(provide), tags=["sessions"], responses=documented(500, 503))
 
 
 def _always(manager: NativeSessionManager) -> Callable[[], Any]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, params
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -24,8 +24,6 @@ class Route(APIRoute):
 
         async def handle_with_problems(request: Request) -> Response:
             try:
-                if request.query_params:
-                    _refuse_unknown(request, sorted(set(_parameters(self._dependant(request)))))
                 return await handle(request)
             except Exception as error:
                 if (answer := problems.of(error)) is None:
@@ -34,14 +32,27 @@ class Route(APIRoute):
 
         return handle_with_problems
 
-    def _dependant(self, request: Request) -> Dependant:
-        """Return what the route depends on, in the application that has included it.
 
-        Newer versions of FastAPI do not copy an included route: what the application adds is in
-        the scope of the request.
-        """
-        included = request.scope.get("fastapi", {}).get("effective_route_context")
-        return getattr(included, "dependant", None) or self.dependant
+async def _refuse_unknown_parameters(request: Request) -> None:
+    """Refuse parameters that the route does not have: it would ignore what somebody meant.
+
+    A dependency, so that the application's own ones, which sign the caller in, come first.
+
+    :raises RequestValidationError: there is one.
+    """
+    if request.query_params:
+        _refuse_unknown(request, sorted(set(_parameters(_dependant_of(request)))))
+
+
+def _dependant_of(request: Request) -> Dependant:
+    """Return what the route of a request depends on, in the application that has included it.
+
+    Newer versions of FastAPI do not copy an included route: what the application adds is in the
+    scope of the request.
+    """
+    included = request.scope.get("fastapi", {}).get("effective_route_context")
+    route: APIRoute = request.scope["route"]
+    return getattr(included, "dependant", None) or route.dependant
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -71,12 +82,17 @@ class Calls:
 
         return declared
 
-    def router(self, **options: Any) -> APIRouter:
+    def router(self, *dependencies: params.Depends, **options: Any) -> APIRouter:
         """Return a new router that has the calls, in the order in which they were declared.
 
+        :param dependencies: what each call depends on.
         :param options: of :class:`fastapi.APIRouter`.
         """
-        found = APIRouter(route_class=Route, **options)
+        found = APIRouter(
+            route_class=Route,
+            dependencies=[Depends(_refuse_unknown_parameters), *dependencies],
+            **options,
+        )
         for path, function, more in self._declared:
             found.add_api_route(path, function, **more)
             for name, alias in self._aliases.items():
@@ -99,10 +115,6 @@ def _parameters(dependant: Dependant) -> Iterator[str]:
 
 
 def _refuse_unknown(request: Request, known: list[str]) -> None:
-    """Refuse parameters that the route does not have: it would ignore what somebody meant.
-
-    :raises RequestValidationError: there is one.
-    """
     errors = []
     for name in dict.fromkeys(request.query_params):
         if name in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import fields
 from typing import Annotated, Any, Self
 
@@ -29,7 +30,7 @@ class Settings(BaseSettings):
     token: str | None = None
     tokens: str | None = None
     actor_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None
-    root_path: Annotated[str, Field(pattern=r"^(/[^/?#\s]+)*$")] = ""
+    root_path: str = ""
     max_body: Number = Limits.max_body
     body_timeout: Seconds = Limits.body_timeout
     connections: Number = Limits.connections
@@ -42,6 +43,13 @@ class Settings(BaseSettings):
         # But an empty token is refused: a secret that was not filled in must not open the API.
         is_unset = value == "" and info.field_name not in {"token", "tokens"}
         return cls.model_fields[info.field_name].default if is_unset else value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_path(cls, path: str) -> str:
+        if not re.fullmatch(r"(/[^/?#\s]+)*/?", path):
+            raise ValueError("must be a path such as /api")
+        return path.rstrip("/")
 
     @model_validator(mode="after")
     def _refuse_the_old_name_alone(self) -> Self:

@@ -217,7 +217,8 @@ def test_errors_of_the_router_are_problems_and_those_of_the_application_its_own(
         assert "did you mean" in problem(client.get("/chats?limt=1"), 422)["detail"]
         assert problem(client.get("/chats?cursor=x"), 422)["code"] == "22023"
         del client.headers["X-API-Key"]
-        assert client.get("/chats").json() == {"oops": "who are you?"}
+        for query in ("", "?limit=x", "?limt=1"):
+            assert client.get(f"/chats{query}").json() == {"oops": "who are you?"}
         documented = client.get("/openapi.json").json()["paths"]
         assert "/chats/{session_id}/archive" in documented
 
