@@ -318,3 +318,19 @@ def test_what_is_no_limit_is_refused_with_the_name_of_the_variable_or_the_option
         settings.read()
     with pytest.raises(InvalidConfiguration, match=r"^--wait: "):
         settings.read(body_timeout=1, wait=-1)
+
+
+@pytest.mark.parametrize(("given", "taken"), [("", ""), ("/api", "/api"), ("/a/b/", "/a/b")])
+def test_a_root_path_is_taken_with_and_without_a_slash_at_its_end(given: str, taken: str) -> None:
+    assert settings.read(root_path=given).root_path == taken
+
+
+@pytest.mark.parametrize("value", ["api", "https://host/api", "/api?x=1", "/a b"])
+def test_what_is_no_root_path_is_refused_with_the_form_of_one(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"^--root-path: .* such as /api$"):
+        settings.read(root_path=value)
+    monkeypatch.setenv("ARIA_DB_ROOT_PATH", value)
+    with pytest.raises(InvalidConfiguration, match=r"^ARIA_DB_ROOT_PATH: .* such as /api$"):
+        settings.read()

@@ -17,7 +17,7 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -167,6 +167,18 @@ class Sql:
         finish(stop_reason="nothing left")
         return total
 
+    def delete_empty(self, days: int) -> Answer:
+        """Delete the sessions without a message, batch after batch."""
+        (run_id,) = self._act("begin_archive_run", kind="empty")
+        total = {"sessions": 0, "left_behind": 0}
+        older_than = timedelta(days=days)
+        while batch := self._one("delete_empty_sessions", older_than=older_than, run_id=run_id):
+            total = {name: value + batch[name] for name, value in total.items()}
+            if not batch["sessions"]:
+                break
+        self._call("finish_archive_run", run_id=run_id, stop_reason="nothing left")
+        return total
+
     def resolve(self, session_id: UUID, destination: str, kept: str | None) -> Answer | None:
         arguments = {"destination": destination, "keep": kept}
         return self._one("resolve_session_conflict", session_id=session_id, **arguments)
@@ -278,6 +290,9 @@ class Manager:
         limits = Limits(batch_size)
         return self._last(self._manager.purge_batches(session_type=session_type, limits=limits))
 
+    def delete_empty(self, days: int) -> Answer:
+        return self._last(self._manager.delete_empty_batches(timedelta(days=days)))
+
     def _last(self, batches: AsyncGenerator[Progress]) -> Answer:
         async def all_batches() -> Progress:
             async with aclosing(batches):
@@ -373,6 +388,10 @@ class Http:
         assert told["archived_count"] == told["pruned_count"]
         return {"sessions": told["pruned_count"], "messages": told["message_count"]}
 
+    def delete_empty(self, days: int) -> Answer:
+        query = {"older_than_minutes": days * 24 * 60}
+        return {"sessions": self._ask("DELETE", "/ghosts", params=query)["deleted"]}
+
     def transcript(self, session_id: UUID) -> tuple[bool, list[str]] | None:
         for is_archived, place in ((False, ""), (True, "/archive")):
             found = self._ask("GET", f"{place}/{session_id}/messages", params={"limit": 500})
@@ -443,6 +462,9 @@ class CommandLine:
 
     def purge(self, session_type: str | None, batch_size: int) -> Answer:
         return self._retention("purge", session_type, batch_size, "--yes")
+
+    def delete_empty(self, days: int) -> Answer:
+        return _answer(self._json("delete-empty", "--older-than", f"{days}d", "--yes"))
 
     def _retention(
         self, command: str, session_type: str | None, batch_size: int, *options: str

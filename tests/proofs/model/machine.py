@@ -541,6 +541,15 @@ class Machine(RuleBasedStateMachine):
         else:
             self.do("sql", afterwards, session_id)
 
+    @rule(client=_EVERY, days=st.sampled_from([1, 30]), one_more=st.booleans())
+    def delete_empty(self, client: str, days: int, one_more: bool) -> None:
+        """Delete the sessions without a message, of which there may be one more than before."""
+        if one_more:
+            session_id = self._new_id()
+            self._name(session_id)
+            self.learn(self._insert(session_id, NewSession("chat", "active", 40, {}, [])))
+        self.do(client, "delete_empty", days)
+
     @precondition(lambda self: self.model.archive.sessions)
     @rule(
         client=_clients("manager"),

@@ -717,6 +717,29 @@ class Model:
 
         return self._run("purge", lambda: self._purgeable(session_type), move)
 
+    def delete_empty(self, days: int) -> Answer:
+        """Delete the sessions without a message for good."""
+
+        def due() -> list[UUID]:
+            return [
+                key
+                for key, row in self.live.sessions.items()
+                if not self.live.messages_of(key)
+                and not self.is_soft_deleted(key)
+                and not self._is_waiting(key)
+                and key not in self.referenced
+                and self._late_for_prune(row, timedelta(days=days))
+            ]
+
+        def delete(keys: list[UUID], run_id: int) -> tuple[int, Answer]:
+            for key in keys:
+                self.live.take(key)
+                self.left.pop(key, None)
+                self._record(key, "deleted", 0, run_id=run_id, place="live")
+            return bool(keys), {"sessions": len(keys), "messages": 0, "left_behind": 0}
+
+        return self._run("empty", due, delete)
+
     # Looking
 
     def transcript(self, session_id: UUID) -> tuple[bool, list[str]] | None:
