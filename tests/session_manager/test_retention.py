@@ -171,10 +171,10 @@ async def test_progress_adds_up_and_the_last_one_says_why_it_stopped(
 
     [run_id] = [run.id for run in await manager.list_runs()]
     assert seen == [
-        Progress(1, 2, 4, run_id=run_id),
-        Progress(2, 4, 8, run_id=run_id),
-        Progress(3, 5, 10, run_id=run_id),
-        Progress(3, 5, 10, stop_reason="nothing left", run_id=run_id),
+        Progress(1, 2, 4, run_id=run_id, zombies=0),
+        Progress(2, 4, 8, run_id=run_id, zombies=0),
+        Progress(3, 5, 10, run_id=run_id, zombies=0),
+        Progress(3, 5, 10, stop_reason="nothing left", run_id=run_id, zombies=0),
     ]
     [run] = await manager.list_runs()
     assert (run.batches, run.sessions, run.messages) == (3, 5, 10)
@@ -197,9 +197,9 @@ async def test_progress_counts_once_a_session_that_every_batch_has_to_leave_behi
 
     [run_id] = [run.id for run in await manager.list_runs()]
     assert seen == [
-        Progress(1, 1, 1, 1, run_id=run_id),
-        Progress(2, 2, 2, 1, run_id=run_id),
-        Progress(2, 2, 2, 1, "nothing left", run_id),
+        Progress(1, 1, 1, 1, run_id=run_id, zombies=0),
+        Progress(2, 2, 2, 1, run_id=run_id, zombies=0),
+        Progress(2, 2, 2, 1, "nothing left", run_id, zombies=0),
     ]
     assert places(connection, left) == (1, 1, 0, 0)
     [run] = await manager.list_runs()
@@ -349,7 +349,7 @@ async def test_max_runtime_ends_the_run_after_the_current_batch(
     last = await _last(manager, limits)
 
     [run] = await manager.list_runs()
-    assert last == Progress(1, 1, 1, stop_reason="max_runtime", run_id=run.id)
+    assert last == Progress(1, 1, 1, stop_reason="max_runtime", run_id=run.id, zombies=0)
     assert _live(connection) == 2
 
 
