@@ -5,10 +5,12 @@ from uuid import UUID
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aria_db.session_manager import NativeSessionManager, SessionFilters
 from tests.support import new_session
+from tests.support.retention import wait_until_gone
 
 pytestmark = pytest.mark.anyio
 
@@ -109,8 +111,11 @@ async def test_a_page_reads_the_messages_of_its_sessions_and_of_no_other(
 
     page = await manager.list_sessions(limit=2, offset=10)
 
-    # A connection reports what it has read when it is closed.
+    # A connection reports what it has read when its backend ends.
+    async with async_engine.connect() as reading:
+        pid = await reading.scalar(sa.select(sa.func.pg_backend_pid()))
     await async_engine.dispose()
+    wait_until_gone(connection, pid)
     read = connection.execute(
         """
         SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables
